@@ -1,0 +1,2 @@
+//! corten, an OCI container runtime with runc's command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! An OCI container runtime as a library.
