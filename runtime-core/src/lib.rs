@@ -1,1 +1,3 @@
 //! An OCI container runtime as a library.
+
+pub mod config;
