@@ -1,0 +1,31 @@
+#!/bin/sh
+# Installs what the integration tests need, on Debian and its kin. Without root it says what is missing.
+set -eu
+
+# busybox: the root filesystem of every bundle. The rest are peers, engines and helpers; their tests are skipped without them.
+needed="busybox-static util-linux coreutils procps"
+wanted="strace runc crun containerd podman"
+
+missing() {
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
+    done
+}
+
+packages=$(missing $needed $wanted)
+[ -n "$packages" ] || exit 0
+if [ "$(id -u)" -ne 0 ]; then
+    echo "not installed: $packages(as root: apt-get install --no-install-recommends $packages)" >&2
+    [ -z "$(missing $needed)" ]
+    exit
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qq -y --no-install-recommends \
+        $packages >"$log" 2>&1
+}
+if ! install; then
+    apt-get update -qq >>"$log" 2>&1 || true
+    install || { cat "$log" >&2; exit 1; }
+fi

@@ -1,0 +1,4 @@
+//! The integration tests, one topic per file; each drives the runtime's command and looks at the kernel.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod lifecycle;
