@@ -89,7 +89,8 @@ pub struct Console {
 }
 
 impl Console {
-    fn new(master: OwnedFd) -> Self {
+    /// Takes the master and begins to read.
+    pub fn new(master: OwnedFd) -> Self {
         let master = File::from(master);
         let said = Arc::new(Mutex::new(Vec::new()));
         let (mut reader, collected) = (master.try_clone().expect("the master"), said.clone());

@@ -1,6 +1,5 @@
 //! A test's own directory, state root and containers, all gone when it ends.
 
-use std::cell::Cell;
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -204,13 +203,12 @@ pub struct Container<'a> {
     sandbox: &'a Sandbox,
     id: String,
     output: Output,
-    gone: Cell<bool>,
 }
 
 impl<'a> Container<'a> {
     /// A container that has been created by other means than [`Sandbox::create`].
     pub fn new(sandbox: &'a Sandbox, id: String, output: Output) -> Self {
-        Self { sandbox, id, output, gone: Cell::new(false) }
+        Self { sandbox, id, output }
     }
 
     /// Its id.
@@ -305,20 +303,18 @@ impl<'a> Container<'a> {
     #[track_caller]
     pub fn delete(&self) {
         self.call("delete").ok();
-        self.gone.set(true);
     }
 
     /// `delete --force`, which must succeed.
     #[track_caller]
     pub fn force_delete(&self) {
         self.sandbox.runtime(["delete", "--force", &self.id]).run().ok();
-        self.gone.set(true);
     }
 }
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        if !self.gone.get() {
+        if self.sandbox.state_root().join(&self.id).exists() {
             self.sandbox.runtime(["delete", "--force", &self.id]).run_quietly();
         }
     }

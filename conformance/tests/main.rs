@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod cli;
+mod exec;
+mod fds;
 mod lifecycle;
 mod process;
+mod terminal;
