@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{is_default, non_empty, or_default, unique_map};
+use super::json::{is_default, non_empty, object, or_default, unique_map};
 use super::{IdMapping, Resources, Seccomp};
+
+object!(Linux, Namespace, NetDevice, Device, IntelRdt, MemoryPolicy, Personality, TimeOffset);
 
 /// Everything that only Linux has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Linux {
     /// User ids of a new user namespace.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -64,9 +66,16 @@ pub struct Linux {
     pub time_offsets: BTreeMap<String, TimeOffset>,
 }
 
+impl Linux {
+    /// The entry for namespaces of one type.
+    pub fn namespace(&self, typ: &str) -> Option<&Namespace> {
+        self.namespaces.iter().find(|namespace| namespace.typ == typ)
+    }
+}
+
 /// A namespace to make, or to join if it has a path.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct Namespace {
     /// Its type, `pid` for one.
     #[serde(rename = "type", deserialize_with = "or_default")]
@@ -78,7 +87,7 @@ pub struct Namespace {
 
 /// A network device of the host that moves into the container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct NetDevice {
     /// Its name inside; absent means unchanged.
     #[serde(deserialize_with = "non_empty", skip_serializing_if = "is_default")]
@@ -87,7 +96,7 @@ pub struct NetDevice {
 
 /// A device node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Device {
     /// `c` or `u` for a character device, `b` for a block device, `p` for a fifo.
     #[serde(rename = "type", deserialize_with = "or_default")]
@@ -114,7 +123,7 @@ pub struct Device {
 
 /// Settings of resctrl, for cache and memory bandwidth.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct IntelRdt {
     /// Class of service; absent means one named after the container.
     #[serde(rename = "closID", deserialize_with = "non_empty", skip_serializing_if = "is_default")]
@@ -135,7 +144,7 @@ pub struct IntelRdt {
 
 /// NUMA memory policy, as for set_mempolicy(2).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct MemoryPolicy {
     /// Mode, `MPOL_BIND` for one.
     #[serde(deserialize_with = "or_default")]
@@ -150,7 +159,7 @@ pub struct MemoryPolicy {
 
 /// Execution domain, as for personality(2).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct Personality {
     /// `LINUX` or `LINUX32`.
     #[serde(deserialize_with = "or_default")]
@@ -162,7 +171,7 @@ pub struct Personality {
 
 /// What is added to a clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct TimeOffset {
     /// Seconds.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]

@@ -2,7 +2,7 @@
 //!
 //! The types say what the document holds, not whether it makes sense: names out of a fixed list
 //! (namespace types, capabilities, resource limits, actions, options) stay strings, and a missing
-//! required string is an empty one. The module `check` judges them, each with its JSON pointer.
+//! required string is an empty one. [`crate::check`] judges them, each with its JSON pointer.
 
 mod json;
 mod linux;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use json::{is_default, non_empty, or_default, unique_map};
+use json::{is_default, non_empty, object, or_default, unique_map};
 
 pub use linux::{Device, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset};
 pub use mounts::{IdMapping, Mount};
@@ -27,9 +27,11 @@ pub use resources::{
 };
 pub use seccomp::{Seccomp, Syscall, SyscallArg};
 
+object!(Spec, Root, Hooks, Hook);
+
 /// A whole `config.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Spec {
     /// Version of the specification that the document follows.
     #[serde(deserialize_with = "or_default")]
@@ -77,7 +79,7 @@ pub struct Spec {
 
 /// The container's root filesystem.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct Root {
     /// Its directory, absolute or relative to the bundle.
     #[serde(deserialize_with = "or_default")]
@@ -89,7 +91,7 @@ pub struct Root {
 
 /// Programs to run at points of the lifecycle.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Hooks {
     /// In the runtime's namespaces, before `createRuntime`; deprecated by the specification.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -113,7 +115,7 @@ pub struct Hooks {
 
 /// One program to run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct Hook {
     /// Absolute path of the program.
     #[serde(deserialize_with = "or_default")]

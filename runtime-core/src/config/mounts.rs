@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{is_default, non_empty, or_default};
+use super::json::{is_default, non_empty, object, or_default};
+
+object!(Mount, IdMapping);
 
 /// One mount.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Mount {
     /// Where it goes, seen from the container's root.
     #[serde(deserialize_with = "or_default")]
@@ -28,8 +30,17 @@ pub struct Mount {
     pub gid_mappings: Vec<IdMapping>,
 }
 
+impl Mount {
+    /// Whether it shows something that is mounted elsewhere already.
+    pub fn is_bind(&self) -> bool {
+        self.typ.as_deref() == Some("bind")
+            || self.options.iter().any(|option| matches!(option.as_str(), "bind" | "rbind"))
+    }
+}
+
 /// A range of ids inside and what it stands for outside.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct IdMapping {
     /// First id inside.
     #[serde(rename = "containerID")]

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{is_default, non_empty, or_default};
+use super::json::{is_default, non_empty, object, or_default};
+
+object!(Process, ConsoleSize, User, Capabilities, Rlimit, Scheduler, IoPriority, CpuAffinity);
 
 /// The container's process, or one that is executed in a running container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Process {
     /// Whether it gets a pseudoterminal.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -60,6 +62,7 @@ pub struct Process {
 
 /// Size of a terminal in characters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ConsoleSize {
     /// Rows.
     pub height: u64,
@@ -69,7 +72,7 @@ pub struct ConsoleSize {
 
 /// Identity of the process inside the container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct User {
     /// User id.
     #[serde(deserialize_with = "or_default")]
@@ -90,7 +93,7 @@ pub struct User {
 
 /// The five capability sets, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct Capabilities {
     /// Limit of what executing a file can give.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -111,6 +114,7 @@ pub struct Capabilities {
 
 /// One resource limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Rlimit {
     /// Its name, `RLIMIT_NOFILE` for one.
     #[serde(rename = "type")]
@@ -123,7 +127,7 @@ pub struct Rlimit {
 
 /// CPU scheduler of the process, as for sched_setattr(2).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct Scheduler {
     /// Policy, `SCHED_OTHER` for one.
     #[serde(deserialize_with = "or_default")]
@@ -150,7 +154,7 @@ pub struct Scheduler {
 
 /// I/O scheduling class and level.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct IoPriority {
     /// Class, `IOPRIO_CLASS_BE` for one.
     #[serde(deserialize_with = "or_default")]
@@ -162,7 +166,7 @@ pub struct IoPriority {
 
 /// CPUs on which an executed process runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct CpuAffinity {
     /// While it is being set up.
     #[serde(deserialize_with = "non_empty", skip_serializing_if = "is_default")]

@@ -4,11 +4,26 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{is_default, non_empty, or_default, unique_map};
+use super::json::{is_default, non_empty, object, or_default, unique_map};
+
+object!(
+    Resources,
+    DeviceRule,
+    Memory,
+    Cpu,
+    Pids,
+    BlockIo,
+    WeightDevice,
+    ThrottleDevice,
+    HugepageLimit,
+    Network,
+    InterfacePriority,
+    Rdma
+);
 
 /// Limits of a container; also what `update` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Resources {
     /// Files of cgroup v2 and what to write into them.
     #[serde(deserialize_with = "unique_map", skip_serializing_if = "is_default")]
@@ -41,6 +56,7 @@ pub struct Resources {
 
 /// One rule about access to devices.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct DeviceRule {
     /// Whether what fits is allowed.
     pub allow: bool,
@@ -60,7 +76,7 @@ pub struct DeviceRule {
 
 /// Memory limits in bytes; -1 means unlimited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Memory {
     /// Memory.
     #[serde(skip_serializing_if = "is_default")]
@@ -93,7 +109,7 @@ pub struct Memory {
 
 /// CPU time and placement.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Cpu {
     /// Weight in the scale of cgroup v1.
     #[serde(skip_serializing_if = "is_default")]
@@ -126,7 +142,7 @@ pub struct Cpu {
 
 /// Number of tasks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct Pids {
     /// The most there may be; -1 means unlimited.
     #[serde(skip_serializing_if = "is_default")]
@@ -135,7 +151,7 @@ pub struct Pids {
 
 /// Weights and rates of block devices.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct BlockIo {
     /// Weight, 10 to 1000.
     #[serde(skip_serializing_if = "is_default")]
@@ -170,7 +186,7 @@ pub struct BlockIo {
 
 /// Weight of one block device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct WeightDevice {
     /// Major number.
     pub major: i64,
@@ -186,6 +202,7 @@ pub struct WeightDevice {
 
 /// Rate of one block device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ThrottleDevice {
     /// Major number.
     pub major: i64,
@@ -198,7 +215,7 @@ pub struct ThrottleDevice {
 
 /// Limit of huge pages of one size.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct HugepageLimit {
     /// Size of the pages, `2MB` for one.
     pub page_size: String,
@@ -208,7 +225,7 @@ pub struct HugepageLimit {
 
 /// Classes and priorities of network traffic (cgroup v1).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct Network {
     /// Class that packets are tagged with.
     #[serde(rename = "classID", skip_serializing_if = "is_default")]
@@ -220,6 +237,7 @@ pub struct Network {
 
 /// Priority of the traffic of one interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct InterfacePriority {
     /// Name of the interface.
     pub name: String,
@@ -229,7 +247,7 @@ pub struct InterfacePriority {
 
 /// Limits of one device for remote direct memory access.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Rdma {
     /// Handles.
     #[serde(skip_serializing_if = "is_default")]

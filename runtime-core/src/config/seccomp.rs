@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{is_default, non_empty, or_default};
+use super::json::{is_default, non_empty, object, or_default};
+
+object!(Seccomp, Syscall, SyscallArg);
 
 /// A system call filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Seccomp {
     /// What happens to a call that no rule names, `SCMP_ACT_ERRNO` for one.
     #[serde(deserialize_with = "or_default")]
@@ -33,7 +35,7 @@ pub struct Seccomp {
 
 /// A rule for some system calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(remote = "Self", default, rename_all = "camelCase")]
 pub struct Syscall {
     /// Names of the calls.
     #[serde(deserialize_with = "or_default")]
@@ -51,7 +53,7 @@ pub struct Syscall {
 
 /// A condition on one argument of a system call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct SyscallArg {
     /// Which argument, 0 to 5.
     pub index: u32,

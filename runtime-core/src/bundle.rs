@@ -1,0 +1,199 @@
+//! A bundle: a directory with a `config.json` and the files that it speaks of.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::str;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::config::{Process, Spec};
+use crate::pointer;
+
+/// The configuration's file name inside a bundle.
+pub const CONFIG: &str = "config.json";
+
+/// Largest document that is read, in bytes.
+pub const MAX_SIZE: usize = 16 << 20;
+
+/// A bundle that has been read; whether its configuration makes sense is for [`crate::check`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// Its directory: absolute, without symbolic links.
+    pub dir: PathBuf,
+    /// Its configuration.
+    pub spec: Spec,
+}
+
+/// Why a bundle cannot be read.
+#[derive(Debug, Error)]
+pub enum BundleError {
+    /// There is no such directory, or it cannot be entered.
+    #[error("bundle {}: {source}", .dir.display())]
+    Dir {
+        /// The directory as given.
+        dir: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The directory has no configuration.
+    #[error("JSON specification file {CONFIG} not found")]
+    NotFound,
+    /// The configuration cannot be read.
+    #[error("{}: {source}", .path.display())]
+    Read {
+        /// The configuration's path.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The configuration is not what the specification describes.
+    #[error("{}: {source}", .path.display())]
+    Parse {
+        /// The configuration's path.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+}
+
+/// Why a document is refused before its values are judged.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ParseError {
+    /// It is larger than [`MAX_SIZE`].
+    #[error("the document is larger than {} MiB", MAX_SIZE >> 20)]
+    TooLarge,
+    /// It is not UTF-8.
+    #[error("not UTF-8 at byte {0}")]
+    NotUtf8(usize),
+    /// It is not JSON, or not one value.
+    #[error("not valid JSON: {0}")]
+    Syntax(String),
+    /// A value is of the wrong type or out of range, stands twice, or is missing.
+    #[error("{}: {message}", if .pointer.is_empty() { "the document" } else { pointer })]
+    Value {
+        /// JSON pointer of the value.
+        pointer: String,
+        /// What was found and what is expected.
+        message: String,
+    },
+    /// A string holds a NUL byte, at which the kernel would cut it off.
+    #[error("{0}: the string contains a NUL byte")]
+    Nul(String),
+}
+
+impl ParseError {
+    /// JSON pointer of the value at fault, where there is one.
+    pub fn pointer(&self) -> Option<&str> {
+        match self {
+            Self::Value { pointer, .. } | Self::Nul(pointer) => Some(pointer),
+            Self::TooLarge | Self::NotUtf8(_) | Self::Syntax(_) => None,
+        }
+    }
+}
+
+impl Bundle {
+    /// Reads the bundle in a directory.
+    pub fn load(dir: impl AsRef<Path>) -> Result<Self, BundleError> {
+        let dir = dir.as_ref();
+        let dir = dir.canonicalize().map_err(|source| BundleError::Dir { dir: dir.into(), source })?;
+        let path = dir.join(CONFIG);
+        let bytes = match read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(BundleError::NotFound),
+            Err(source) => return Err(BundleError::Read { path, source }),
+        };
+        match parse_spec(&bytes) {
+            Ok(spec) => Ok(Self { dir, spec }),
+            Err(source) => Err(BundleError::Parse { path, source }),
+        }
+    }
+}
+
+/// Reads a `config.json`.
+pub fn parse_spec(bytes: &[u8]) -> Result<Spec, ParseError> {
+    parse(bytes)
+}
+
+/// Reads the `process` object of a `config.json`, standing alone.
+pub fn parse_process(bytes: &[u8]) -> Result<Process, ParseError> {
+    parse(bytes)
+}
+
+/// JSON pointers of the fields of a `config.json` that this runtime does not know.
+pub fn unknown_fields(bytes: &[u8]) -> Result<Vec<String>, ParseError> {
+    let mut unknown = Vec::new();
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    serde_ignored::deserialize::<_, _, Spec>(&mut reader, |path| unknown.push(pointer::of_ignored(&path)))
+        .map_err(|error| ParseError::Syntax(error.to_string()))?;
+    Ok(unknown)
+}
+
+/// Reads a regular file, up to one byte more than is allowed.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // A fifo would block the open, a device might answer for ever.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(MAX_SIZE) + 1);
+    file.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads one document of a type that is part of the configuration.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParseError> {
+    if bytes.len() > MAX_SIZE {
+        return Err(ParseError::TooLarge);
+    }
+    let text = str::from_utf8(bytes).map_err(|error| ParseError::NotUtf8(error.valid_up_to()))?;
+    let value = serde_json::from_str(text).map_err(|error| explain::<T>(text, error))?;
+    refuse_nul(text)?;
+    Ok(value)
+}
+
+/// Reads a faulty document once more, keeping track of the place: too dear for every document.
+fn explain<T: DeserializeOwned>(text: &str, error: serde_json::Error) -> ParseError {
+    if !error.is_data() {
+        return ParseError::Syntax(error.to_string());
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let pointer = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Ok(_) => String::new(),
+        Err(error) => pointer::of_error(error.path()),
+    };
+    ParseError::Value { pointer, message: error.to_string() }
+}
+
+/// JSON can write a NUL byte in one way only, so that most documents need no second look.
+fn refuse_nul(text: &str) -> Result<(), ParseError> {
+    if !text.contains("\\u0000") {
+        return Ok(());
+    }
+    let value = serde_json::from_str(text).map_err(|error| ParseError::Syntax(error.to_string()))?;
+    match find_nul(&value, String::new()) {
+        Some(pointer) => Err(ParseError::Nul(pointer)),
+        None => Ok(()),
+    }
+}
+
+/// The first string, or key, with a NUL byte.
+pub(crate) fn find_nul(value: &Value, pointer: String) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then_some(pointer),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| find_nul(item, format!("{pointer}/{index}")))
+        }
+        Value::Object(fields) => fields.iter().find_map(|(key, field)| {
+            if key.contains('\0') {
+                return Some(pointer.clone());
+            }
+            find_nul(field, format!("{pointer}/{}", pointer::escape(key)))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}

@@ -1,0 +1,50 @@
+//! `/mounts`. Options are not judged: those that are none of mount(8) are the filesystem's.
+
+use super::report::{Report, has_parent, quote};
+use crate::config::{IdMapping, Mount};
+
+pub(super) fn check(mounts: &[Mount], report: &mut Report) {
+    for (index, mount) in mounts.iter().enumerate() {
+        let at = format!("/mounts/{index}");
+        destination(&mount.destination, &at, report);
+        if mount.is_bind() && mount.source.is_none() {
+            report.error(format_args!("{at}/source"), "a bind mount needs a source");
+        }
+        if !mount.is_bind() && mount.typ.is_none() {
+            report
+                .error(format_args!("{at}/type"), "the filesystem type is missing")
+                .hint("for a bind mount give the option bind or rbind");
+        }
+        mappings(&mount.uid_mappings, &format!("{at}/uidMappings"), report);
+        mappings(&mount.gid_mappings, &format!("{at}/gidMappings"), report);
+    }
+}
+
+/// Judges the ranges of one id mapping.
+pub(super) fn mappings(mappings: &[IdMapping], at: &str, report: &mut Report) {
+    for (index, mapping) in mappings.iter().enumerate() {
+        if mapping.size == 0 {
+            report.error(format_args!("{at}/{index}/size"), "the range is empty");
+        }
+        for (field, first) in [("containerID", mapping.container_id), ("hostID", mapping.host_id)] {
+            if first.checked_add(mapping.size).is_none() {
+                report.error(format_args!("{at}/{index}/{field}"), "the range goes beyond the largest id");
+            }
+        }
+    }
+}
+
+fn destination(destination: &str, at: &str, report: &mut Report) {
+    let pointer = format!("{at}/destination");
+    if destination.is_empty() {
+        report.error(pointer, "the destination must not be empty");
+    } else if has_parent(destination) {
+        report
+            .error(pointer, format!("{} has a part `..`", quote(destination)))
+            .hint("write the path without it");
+    } else if !destination.starts_with('/') {
+        report
+            .warning(pointer, format!("{} is not absolute and taken as relative to /", quote(destination)))
+            .hint("relative destinations are deprecated");
+    }
+}

@@ -1,0 +1,102 @@
+//! What the specification knows and this runtime does not do yet. It is refused by name: to leave
+//! it out in silence would be to run another container than the one that was asked for.
+
+use super::report::Report;
+use crate::config::{BlockIo, Linux, Mount, Process, Resources, Spec};
+
+pub(super) fn check(spec: &Spec, report: &mut Report) {
+    if let Some(process) = &spec.process {
+        check_process(process, "/process", report);
+    }
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        check_mount(mount, &format!("/mounts/{index}"), report);
+    }
+    let none = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&none);
+    check_namespaces(linux, report);
+    check_linux(linux, report);
+    if let Some(resources) = &linux.resources {
+        check_resources(resources, "/linux/resources", report);
+    }
+}
+
+pub(super) fn check_process(process: &Process, at: &str, report: &mut Report) {
+    let fields = [
+        ("scheduler", process.scheduler.is_some()),
+        ("ioPriority", process.io_priority.is_some()),
+        ("execCPUAffinity", process.exec_cpu_affinity.is_some()),
+        ("apparmorProfile", process.apparmor_profile.is_some()),
+        ("selinuxLabel", process.selinux_label.is_some()),
+    ];
+    refuse(at, fields, report);
+}
+
+pub(super) fn check_resources(resources: &Resources, at: &str, report: &mut Report) {
+    let cpu = resources.cpu.as_ref();
+    let fields = [
+        ("unified", !resources.unified.is_empty()),
+        ("blockIO", resources.block_io.as_ref().is_some_and(limits_something)),
+        ("hugepageLimits", !resources.hugepage_limits.is_empty()),
+        ("network", resources.network.as_ref().is_some_and(|network| *network != Default::default())),
+        ("rdma", !resources.rdma.is_empty()),
+        ("cpu/realtimeRuntime", cpu.and_then(|cpu| cpu.realtime_runtime).is_some_and(|value| value != 0)),
+        ("cpu/realtimePeriod", cpu.and_then(|cpu| cpu.realtime_period).is_some_and(|value| value != 0)),
+    ];
+    refuse(at, fields, report);
+}
+
+fn check_mount(mount: &Mount, at: &str, report: &mut Report) {
+    let fields =
+        [("uidMappings", !mount.uid_mappings.is_empty()), ("gidMappings", !mount.gid_mappings.is_empty())];
+    refuse(at, fields, report);
+    for (index, option) in mount.options.iter().enumerate() {
+        if matches!(option.as_str(), "idmap" | "ridmap" | "tmpcopyup") {
+            report.unsupported(format_args!("{at}/options/{index}")).hint(format!("the option {option}"));
+        }
+    }
+}
+
+/// Every container has its own mount namespace; new ones of type user and time are to come.
+fn check_namespaces(linux: &Linux, report: &mut Report) {
+    if linux.namespace("mount").is_none() {
+        report.unsupported("/linux/namespaces").hint("a container without a mount namespace of its own");
+    }
+    for (index, namespace) in linux.namespaces.iter().enumerate() {
+        if namespace.path.is_none() && matches!(namespace.typ.as_str(), "user" | "time") {
+            report
+                .unsupported(format_args!("/linux/namespaces/{index}"))
+                .hint(format!("a new {} namespace", namespace.typ));
+        }
+    }
+}
+
+fn check_linux(linux: &Linux, report: &mut Report) {
+    let fields = [
+        ("uidMappings", !linux.uid_mappings.is_empty()),
+        ("gidMappings", !linux.gid_mappings.is_empty()),
+        ("timeOffsets", !linux.time_offsets.is_empty()),
+        ("seccomp", linux.seccomp.is_some()),
+        ("mountLabel", linux.mount_label.is_some()),
+        ("netDevices", !linux.net_devices.is_empty()),
+        ("intelRdt", linux.intel_rdt.is_some()),
+        ("memoryPolicy", linux.memory_policy.is_some()),
+        ("personality", linux.personality.is_some()),
+    ];
+    refuse("/linux", fields, report);
+}
+
+fn refuse<const N: usize>(at: &str, fields: [(&str, bool); N], report: &mut Report) {
+    for (field, _) in fields.into_iter().filter(|(_, present)| *present) {
+        report.unsupported(format_args!("{at}/{field}"));
+    }
+}
+
+/// Engines write an empty section, or weights of 0, for "no limit".
+fn limits_something(block_io: &BlockIo) -> bool {
+    let weights = BlockIo {
+        weight: block_io.weight.filter(|weight| *weight != 0),
+        leaf_weight: block_io.leaf_weight.filter(|weight| *weight != 0),
+        ..block_io.clone()
+    };
+    weights != BlockIo::default()
+}

@@ -1,0 +1,189 @@
+//! Reading a bundle: what is refused before a single value is judged, and where it stands.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use runtime_core::bundle::{
+    Bundle, BundleError, MAX_SIZE, ParseError, parse_process, parse_spec, unknown_fields,
+};
+
+/// A directory that is removed at the end of its test.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("corten-bundle-{name}-{}", std::process::id()));
+        fs::create_dir(&path).map(|()| Self(path))
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_bundle_is_a_directory_with_a_configuration() {
+    let dir = Dir::new("load").unwrap();
+    let missing = Bundle::load(dir.0.join("no")).unwrap_err();
+    assert!(matches!(missing, BundleError::Dir { .. }), "{missing}");
+
+    let empty = Bundle::load(&dir.0).unwrap_err();
+    assert_eq!(empty.to_string(), "JSON specification file config.json not found");
+
+    fs::write(dir.0.join("config.json"), r#"{"ociVersion": "1.0.0", "root": {"path": 1}}"#).unwrap();
+    let bad = Bundle::load(&dir.0).unwrap_err().to_string();
+    assert!(bad.contains("config.json: /root/path: invalid type: integer `1`"), "{bad}");
+
+    fs::write(dir.0.join("config.json"), r#"{"ociVersion": "1.0.0"}"#).unwrap();
+    let bundle = Bundle::load(dir.0.join(".")).unwrap();
+    assert_eq!(bundle.dir, dir.0.canonicalize().unwrap());
+    assert_eq!(bundle.spec.oci_version, "1.0.0");
+}
+
+#[test]
+fn a_configuration_is_a_regular_file() {
+    let dir = Dir::new("fifo").unwrap();
+    let status = std::process::Command::new("mkfifo").arg(dir.0.join("config.json")).status().unwrap();
+    assert!(status.success());
+    let error = Bundle::load(&dir.0).unwrap_err().to_string();
+    assert!(error.contains("not a regular file"), "{error}");
+}
+
+#[test]
+fn a_document_is_one_json_value() {
+    for (bytes, expected) in [
+        (&b""[..], "EOF"),
+        (b"{", "EOF"),
+        (b"{} {}", "trailing"),
+        (b"{}x", "trailing"),
+        (b"{'a': 1}", "key"),
+        (b"\xef\xbb\xbf{}", "expected value"),
+        (b"{\"hostname\": \"a\0b\"}", "control character"),
+    ] {
+        let error = parse_spec(bytes).unwrap_err();
+        assert!(matches!(&error, ParseError::Syntax(text) if text.contains(expected)), "{error:?}");
+    }
+    assert_eq!(parse_spec(b"{\"hostname\": \"\xff\"}").unwrap_err(), ParseError::NotUtf8(14));
+    assert_eq!(parse_spec(&vec![b' '; MAX_SIZE + 1]).unwrap_err(), ParseError::TooLarge);
+    let deep = format!("{{\"windows\": {}{}}}", "[".repeat(128), "]".repeat(128));
+    let error = parse_spec(deep.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("recursion limit"), "{error}");
+}
+
+#[test]
+fn faults_have_pointers() {
+    for (document, expected, text) in [
+        (r#"[]"#, "", "invalid type: sequence"),
+        (r#"{"root": ["rootfs", true]}"#, "/root", "invalid type: sequence"),
+        (r#"{"process": {"user": [0, 0]}}"#, "/process/user", "invalid type: sequence"),
+        (r#"{"annotations": []}"#, "/annotations", "invalid type: sequence, expected a map"),
+        (r#"{"process": {"args": "sh"}}"#, "/process/args", "expected a sequence"),
+        (r#"{"process": {"args": ["sh", null]}}"#, "/process/args/1", "expected a string"),
+        (r#"{"process": {"user": {"uid": -1}}}"#, "/process/user/uid", "expected u32"),
+        (r#"{"process": {"user": {"uid": 4294967296}}}"#, "/process/user/uid", "expected u32"),
+        (r#"{"process": {"user": {"uid": 1.0}}}"#, "/process/user/uid", "floating point"),
+        (r#"{"process": {"user": {"uid": 1e3}}}"#, "/process/user/uid", "floating point"),
+        (
+            r#"{"process": {"rlimits": [{"type": "RLIMIT_CPU", "soft": 1}]}}"#,
+            "/process/rlimits/0",
+            "missing field `hard`",
+        ),
+        (r#"{"process": {"cwd": "/", "cwd": "/"}}"#, "/process", "duplicate field `cwd`"),
+        (r#"{"annotations": {"a/b": 1}}"#, "/annotations/a~1b", "expected a string"),
+        (r#"{"annotations": {"a": "1", "a": "2"}}"#, "/annotations", "duplicate key `a`"),
+        (r#"{"linux": {"sysctl": {"a": "1", "a": "1"}}}"#, "/linux/sysctl", "duplicate key `a`"),
+        (
+            r#"{"linux": {"resources": {"pids": {"limit": "1"}}}}"#,
+            "/linux/resources/pids/limit",
+            "expected i64",
+        ),
+        (
+            r#"{"linux": {"resources": {"memory": {"limit": 9223372036854775808}}}}"#,
+            "/linux/resources/memory/limit",
+            "expected i64",
+        ),
+        (r#"{"hooks": {"poststop": [{"path": []}]}}"#, "/hooks/poststop/0/path", "expected a string"),
+    ] {
+        let error = parse_spec(document.as_bytes()).unwrap_err();
+        assert_eq!(error.pointer(), Some(expected), "{document}: {error}");
+        assert!(error.to_string().contains(text), "{document}: {error}");
+    }
+}
+
+#[test]
+fn nul_bytes_are_refused_wherever_they_are() {
+    for (document, expected) in [
+        (r#"{"process": {"args": ["sh", "a\u0000b"]}}"#, "/process/args/1"),
+        (r#"{"annotations": {"a/b": "\u0000"}}"#, "/annotations/a~1b"),
+        (r#"{"annotations": {"a\u0000": ""}}"#, "/annotations"),
+        (r#"{"future": {"x": "\u0000"}}"#, "/future/x"),
+    ] {
+        assert_eq!(
+            parse_spec(document.as_bytes()).unwrap_err(),
+            ParseError::Nul(expected.into()),
+            "{document}"
+        );
+    }
+    let escaped = parse_spec(br#"{"hostname": "a\\u0000"}"#).unwrap();
+    assert_eq!(escaped.hostname.as_deref(), Some("a\\u0000"));
+}
+
+#[test]
+fn a_process_stands_alone() {
+    let process = parse_process(br#"{"args": ["id"], "cwd": "/", "user": {"uid": 7}}"#).unwrap();
+    assert_eq!((process.args, process.user.uid), (vec!["id".to_owned()], 7));
+    let error = parse_process(br#"{"args": 1}"#).unwrap_err();
+    assert_eq!(error.pointer(), Some("/args"));
+}
+
+#[test]
+fn null_and_empty_strings_are_absent() {
+    let spec = parse_spec(
+        br#"{
+            "ociVersion": null, "process": null, "root": null, "hostname": "", "mounts": null, "hooks": null,
+            "annotations": null, "windows": null,
+            "linux": {
+                "namespaces": [{"type": "pid", "path": ""}], "sysctl": null, "resources": {"pids": {"limit": null}},
+                "cgroupsPath": "", "seccomp": null, "maskedPaths": null
+            }
+        }"#,
+    )
+    .unwrap();
+    let absent =
+        parse_spec(br#"{"linux": {"namespaces": [{"type": "pid"}], "resources": {"pids": {}}}}"#).unwrap();
+    assert_eq!(spec, absent);
+}
+
+#[test]
+fn absent_is_not_zero() {
+    let limit = |text: &str| {
+        parse_spec(text.as_bytes()).unwrap().linux.unwrap().resources.unwrap().pids.unwrap().limit
+    };
+    assert_eq!(limit(r#"{"linux": {"resources": {"pids": {}}}}"#), None);
+    assert_eq!(limit(r#"{"linux": {"resources": {"pids": {"limit": 0}}}}"#), Some(0));
+}
+
+#[test]
+fn unknown_fields_are_listed() {
+    let document = br#"{
+        "ociVersion": "1.0.0", "future": 1,
+        "mounts": [{"destination": "/a", "x": {"y": 1}}],
+        "linux": {"sysctl": {"any": "1"}, "resources": {"pids": {"limit": 1, "a/b": 2}}}
+    }"#;
+    let unknown = unknown_fields(document).unwrap();
+    assert_eq!(unknown, ["/future", "/mounts/0/x", "/linux/resources/pids/a~1b"]);
+}
+
+#[test]
+fn what_is_written_reads_back() {
+    for name in ["base.json", "runtime-spec/good/spec-example.json", "runtime-spec/good/linux-rdma.json"] {
+        let text = fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)).unwrap();
+        let spec = parse_spec(&text).unwrap();
+        let written = serde_json::to_vec(&spec).unwrap();
+        assert_eq!(parse_spec(&written).unwrap(), spec, "{name}");
+        assert!(!written.windows(4).any(|bytes| bytes == b"null"), "{name}");
+    }
+}
