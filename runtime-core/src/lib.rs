@@ -1,7 +1,9 @@
 //! An OCI container runtime as a library.
 
 pub mod bundle;
+pub mod cgroup;
 pub mod check;
 pub mod config;
 mod pointer;
+mod sys;
 pub mod wire;

@@ -839,7 +839,8 @@ impl Report {
 
     /// The report as it is sent.
     pub fn encode(&self) -> [u8; Self::SIZE] {
-        let words = [VERSION, self.tag as u32, self.step, self.kind as u32, self.call, self.index, self.value];
+        let words =
+            [VERSION, self.tag as u32, self.step, self.kind as u32, self.call, self.index, self.value];
         let mut bytes = [0; Self::SIZE];
         for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());

@@ -1,0 +1,150 @@
+//! A directory of a cgroup file system, held by descriptor.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::dir::{Dir as Entries, Type};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, fstatfs};
+use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
+
+use super::Error;
+
+/// Names are resolved below the directory, and never through a link or into another file system.
+const BENEATH: ResolveFlag = ResolveFlag::RESOLVE_BENEATH
+    .union(ResolveFlag::RESOLVE_NO_SYMLINKS)
+    .union(ResolveFlag::RESOLVE_NO_MAGICLINKS)
+    .union(ResolveFlag::RESOLVE_NO_XDEV);
+
+const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+
+/// A cgroup, or the root of a hierarchy.
+#[derive(Debug)]
+pub(super) struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Dir {
+    /// The root of a hierarchy, verified to be one: of the unified hierarchy, or of one of version 1.
+    pub(super) fn root(mount: &Path, unified: bool) -> Result<Self, Error> {
+        let how = OpenHow::new().flags(DIRECTORY);
+        let fd = openat2(AT_FDCWD, mount, how).map_err(|errno| io("open", mount, errno))?;
+        let magic: FsType = if unified { CGROUP2_SUPER_MAGIC } else { CGROUP_SUPER_MAGIC };
+        let found = fstatfs(&fd).map_err(|errno| io("statfs", mount, errno))?.filesystem_type();
+        if found != magic {
+            return Err(Error::NotCgroup { path: mount.into() });
+        }
+        Ok(Self { fd, path: mount.into() })
+    }
+
+    /// The cgroup `name` (one or more components) below this one; `None` if there is none.
+    pub(super) fn find(&self, name: &str) -> Result<Option<Self>, Error> {
+        match self.open(name, DIRECTORY) {
+            Ok(fd) => Ok(Some(Self { fd, path: self.path.join(name) })),
+            Err(Error::Io { errno: Errno::ENOENT, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the child cgroup `name`; whether it was made by this call, or there already.
+    pub(super) fn make(&self, name: &str) -> Result<bool, Error> {
+        match mkdirat(&self.fd, name, Mode::from_bits_truncate(0o755)) {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            Err(errno) => Err(self.error("mkdir", name, errno)),
+        }
+    }
+
+    /// Removes the child cgroup `name`; one that is gone already is no error.
+    pub(super) fn remove(&self, name: &str) -> Result<(), Error> {
+        match unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(self.error("rmdir", name, errno)),
+        }
+    }
+
+    /// Opens a file or directory below this cgroup.
+    pub(super) fn open(&self, name: &str, flags: OFlag) -> Result<OwnedFd, Error> {
+        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(BENEATH);
+        again(|| openat2(&self.fd, name, how)).map_err(|errno| self.error("open", name, errno))
+    }
+
+    /// The content of a file.
+    pub(super) fn read(&self, name: &str) -> Result<String, Error> {
+        let file = self.open(name, OFlag::O_RDONLY)?;
+        read_all(&file).map_err(|errno| self.error("read", name, errno))
+    }
+
+    /// Writes a file with one call, as the kernel wants it.
+    pub(super) fn write(&self, name: &str, value: &str) -> Result<(), Error> {
+        let file = self.open(name, OFlag::O_WRONLY)?;
+        again(|| write(&file, value.as_bytes())).map_err(|errno| self.error("write", name, errno))?;
+        Ok(())
+    }
+
+    /// Names of the child cgroups.
+    pub(super) fn children(&self) -> Result<Vec<String>, Error> {
+        let fd = self.open(".", OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        let mut entries = Entries::from_fd(fd).map_err(|errno| self.error("read", ".", errno))?;
+        let mut names = Vec::new();
+        for entry in entries.iter() {
+            let entry = entry.map_err(|errno| self.error("read", ".", errno))?;
+            let name = entry.file_name().to_string_lossy();
+            if entry.file_type() == Some(Type::Directory) && name != "." && name != ".." {
+                names.push(name.into_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Where it stands, for messages and for mounts.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The descriptor alone.
+    pub(super) fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
+    /// An error about a file in this cgroup.
+    pub(super) fn error(&self, action: &'static str, name: &str, errno: Errno) -> Error {
+        io(action, &self.path.join(name), errno)
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn io(action: &'static str, path: &Path, errno: Errno) -> Error {
+    Error::Io { action, path: path.into(), errno }
+}
+
+/// Everything a kernel file has to say.
+pub(super) fn read_all(file: &OwnedFd) -> nix::Result<String> {
+    let mut content = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = again(|| read(file, &mut buffer))?;
+        match buffer.get(..count) {
+            Some([]) | None => return Ok(String::from_utf8_lossy(&content).into_owned()),
+            Some(part) => content.extend_from_slice(part),
+        }
+    }
+}
+
+/// A system call, again as long as a signal interrupts it.
+fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            answer => return answer,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Stopping and waking all processes of a cgroup, and waiting for what the kernel says of it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::uio::pread;
+
+use super::Error;
+use super::dir::Dir;
+use super::saved::Saved;
+
+/// How long processes may take to stop. One that waits for a dead disk never does.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long to wait between looks where the kernel gives no sign.
+pub(super) const PAUSE: Duration = Duration::from_millis(1);
+
+/// The freezer that a cgroup has.
+#[derive(Debug)]
+pub(super) enum Freezer {
+    /// The controller of version 1.
+    V1(Dir),
+    /// The one that every cgroup of the unified hierarchy has.
+    V2(Dir),
+}
+
+impl Freezer {
+    /// The freezer of a container; `None` where the cgroup is gone, or has none.
+    pub(super) fn of(saved: &Saved) -> Result<Option<Self>, Error> {
+        match (saved.v1("freezer"), saved.unified()) {
+            (Some(group), _) => Ok(group.find()?.map(Self::V1)),
+            (None, Some(group)) => Ok(group.find()?.map(Self::V2)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Stops all processes, or none if they do not all stop in time.
+    pub(super) fn freeze(&self) -> Result<(), Error> {
+        self.change(true).inspect_err(|_| {
+            if let Err(error) = self.request(false) {
+                log::warn!("a cgroup stays frozen: {error}");
+            }
+        })
+    }
+
+    /// Wakes all processes.
+    pub(super) fn thaw(&self) -> Result<(), Error> {
+        self.change(false)
+    }
+
+    /// Whether the processes are stopped or about to be, by this cgroup or one above.
+    pub(super) fn is_frozen(&self) -> Result<bool, Error> {
+        match self {
+            Self::V1(dir) => is_frozen_v1(dir),
+            Self::V2(dir) => is_frozen_v2(dir),
+        }
+    }
+
+    fn request(&self, frozen: bool) -> Result<(), Error> {
+        match self {
+            Self::V1(dir) => dir.write("freezer.state", if frozen { "FROZEN" } else { "THAWED" }),
+            Self::V2(dir) => dir.write("cgroup.freeze", if frozen { "1" } else { "0" }),
+        }
+    }
+
+    fn change(&self, frozen: bool) -> Result<(), Error> {
+        let state = if frozen { "frozen" } else { "thawed" };
+        match self {
+            Self::V1(dir) => {
+                let wanted = if frozen { "FROZEN" } else { "THAWED" };
+                let deadline = Instant::now() + TIMEOUT;
+                loop {
+                    // Asked again each time: a task that was forked meanwhile is stopped by that.
+                    self.request(frozen)?;
+                    if dir.read("freezer.state")?.trim() == wanted {
+                        return Ok(());
+                    }
+                    if Instant::now() >= deadline {
+                        return Err(Error::Timeout { path: dir.path().into(), state, after: TIMEOUT });
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+            }
+            Self::V2(dir) => {
+                let events = Events::open(dir)?;
+                self.request(frozen)?;
+                if events.wait("frozen", frozen, Instant::now() + TIMEOUT)? {
+                    return Ok(());
+                }
+                Err(Error::Timeout { path: dir.path().into(), state, after: TIMEOUT })
+            }
+        }
+    }
+}
+
+pub(super) fn is_frozen_v1(dir: &Dir) -> Result<bool, Error> {
+    Ok(dir.read("freezer.state")?.trim() != "THAWED")
+}
+
+pub(super) fn is_frozen_v2(dir: &Dir) -> Result<bool, Error> {
+    Events::open(dir)?.is("frozen", true)
+}
+
+/// The file `cgroup.events` of a cgroup of the unified hierarchy, which can be waited for.
+#[derive(Debug)]
+pub(super) struct Events {
+    file: OwnedFd,
+    path: PathBuf,
+}
+
+impl Events {
+    pub(super) fn open(dir: &Dir) -> Result<Self, Error> {
+        const NAME: &str = "cgroup.events";
+        Ok(Self { file: dir.open(NAME, OFlag::O_RDONLY)?, path: dir.path().join(NAME) })
+    }
+
+    /// Whether a value is set, or is not. In a cgroup that is gone nothing is.
+    pub(super) fn is(&self, key: &str, set: bool) -> Result<bool, Error> {
+        let mut buffer = [0; 256];
+        let count = match pread(&self.file, &mut buffer, 0) {
+            Err(Errno::ENODEV) => 0,
+            answer => answer.map_err(|errno| failed("read", &self.path, errno))?,
+        };
+        let content = String::from_utf8_lossy(buffer.get(..count).unwrap_or_default());
+        let value = content.lines().filter_map(|line| line.split_once(' ')).find(|(name, _)| *name == key);
+        Ok(value.is_some_and(|(_, value)| value == "1") == set)
+    }
+
+    /// Waits until a value is set, or is not; whether that came true in time.
+    pub(super) fn wait(&self, key: &str, set: bool, deadline: Instant) -> Result<bool, Error> {
+        loop {
+            if self.is(key, set)? {
+                return Ok(true);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            // Rounded up, so that the last wait is not a busy one.
+            let timeout = PollTimeout::try_from(left + PAUSE).unwrap_or(PollTimeout::MAX);
+            let mut files = [PollFd::new(self.file.as_fd(), PollFlags::POLLPRI)];
+            match poll(&mut files, timeout) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(failed("wait for", &self.path, errno)),
+            }
+        }
+    }
+}
+
+fn failed(action: &'static str, path: &Path, errno: Errno) -> Error {
+    Error::Io { action, path: path.into(), errno }
+}

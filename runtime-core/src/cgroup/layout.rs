@@ -1,0 +1,141 @@
+//! Which hierarchies this host has, and where this process stands in them.
+
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::dir::{Dir, read_all};
+
+const ROOT: &str = "/sys/fs/cgroup";
+
+/// Where a hybrid host has its unified hierarchy.
+const UNIFIED: &str = "/sys/fs/cgroup/unified";
+
+/// A mounted hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hierarchy {
+    /// Its controllers, or `name=NAME`; none for the unified hierarchy of version 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controllers: Vec<String>,
+    /// Its root.
+    pub mount: PathBuf,
+}
+
+impl Hierarchy {
+    /// Whether it is the one of version 2.
+    pub fn is_unified(&self) -> bool {
+        self.controllers.is_empty()
+    }
+
+    /// Whether it is of version 1 and has this controller.
+    pub(super) fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|name| name == controller)
+    }
+}
+
+/// What kind of host it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// One hierarchy for each controller.
+    V1,
+    /// The same, and a unified one beside.
+    Hybrid,
+    /// The unified hierarchy alone.
+    V2,
+}
+
+/// The hierarchies of a host, each with this process's own cgroup in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    pub(super) hierarchies: Vec<(Hierarchy, String)>,
+}
+
+impl Layout {
+    /// Looks at `/sys/fs/cgroup` as this process sees it.
+    pub fn detect() -> Result<Self, Error> {
+        let root = Path::new(ROOT);
+        let table = read_proc("/proc/thread-self/cgroup")?;
+        if Dir::root(root, true).is_ok() {
+            let own = own_path(&table, "").unwrap_or_default();
+            let unified = Hierarchy { controllers: Vec::new(), mount: root.into() };
+            return Ok(Self { hierarchies: vec![(unified, own)] });
+        }
+
+        let hierarchies: Vec<_> = table.lines().filter_map(mounted).collect();
+        if hierarchies.is_empty() {
+            return Err(Error::NotCgroup { path: root.into() });
+        }
+        Ok(Self { hierarchies })
+    }
+
+    /// What kind of host it is.
+    pub fn version(&self) -> Version {
+        version(self.hierarchies.iter().map(|(hierarchy, _)| hierarchy))
+    }
+
+    /// The hierarchies.
+    pub fn hierarchies(&self) -> impl Iterator<Item = &Hierarchy> {
+        self.hierarchies.iter().map(|(hierarchy, _)| hierarchy)
+    }
+}
+
+/// What kind of host has these hierarchies.
+pub(super) fn version<'a>(hierarchies: impl Iterator<Item = &'a Hierarchy>) -> Version {
+    let (mut v1, mut v2) = (false, false);
+    for hierarchy in hierarchies {
+        if hierarchy.is_unified() { v2 = true } else { v1 = true }
+    }
+    match (v1, v2) {
+        (false, _) => Version::V2,
+        (true, true) => Version::Hybrid,
+        (true, false) => Version::V1,
+    }
+}
+
+/// The hierarchy of one line of `/proc/PID/cgroup`, if it is mounted where it belongs: under its list
+/// of controllers, under one of them, or under its name.
+fn mounted(line: &str) -> Option<(Hierarchy, String)> {
+    let (names, own) = entry(line)?;
+    let controllers: Vec<String> =
+        names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    if controllers.is_empty() {
+        let mount = PathBuf::from(UNIFIED);
+        Dir::root(&mount, true).ok()?;
+        return Some((Hierarchy { controllers, mount }, own.to_owned()));
+    }
+    let mount = std::iter::once(names)
+        .chain(controllers.iter().map(String::as_str))
+        .map(|name| Path::new(ROOT).join(name.strip_prefix("name=").unwrap_or(name)))
+        .find(|mount| Dir::root(mount, false).is_ok())?;
+    Some((Hierarchy { controllers, mount }, own.to_owned()))
+}
+
+/// A `cgroup` file, of a verified procfs.
+pub(super) fn read_proc(path: &str) -> Result<String, Error> {
+    let failed = |errno| Error::Io { action: "read", path: path.into(), errno };
+    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed)?;
+    if fstatfs(&file).map_err(failed)?.filesystem_type() != PROC_SUPER_MAGIC {
+        return Err(failed(Errno::EINVAL));
+    }
+    read_all(&file).map_err(failed)
+}
+
+/// Controllers and path of a line `ID:CONTROLLERS:PATH`.
+fn entry(line: &str) -> Option<(&str, &str)> {
+    let (_, rest) = line.split_once(':')?;
+    rest.split_once(':')
+}
+
+/// The path of the hierarchy with this controller (`""`: the unified one) in a `cgroup` file.
+pub(super) fn own_path(table: &str, controller: &str) -> Option<String> {
+    table
+        .lines()
+        .filter_map(entry)
+        .find(|(names, _)| names.split(',').any(|name| name == controller))
+        .map(|(_, path)| path.to_owned())
+}

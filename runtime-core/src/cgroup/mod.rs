@@ -1,0 +1,73 @@
+//! A container's cgroup: made, limited, entered, frozen, emptied and removed.
+//!
+//! [`plan`] says what will be made, so that it can be saved first; [`open`] gives a [`Manager`] for it, now
+//! or later from what was saved. No process is ever moved by its id, since that waits for every processor of
+//! the host: a process is born into the unified hierarchy, and enters those of version 1 by itself
+//! ([`Placement`]).
+//!
+//! All names are resolved below a verified root, without links ([`dir`]); the limits are translated by
+//! pure functions ([`limits`], [`devices`]).
+
+mod cgroupfs;
+mod devices;
+mod dir;
+mod error;
+mod freezer;
+mod layout;
+mod limits;
+mod path;
+mod placement;
+mod saved;
+
+use std::time::Duration;
+
+use crate::config::Resources;
+
+pub use error::Error;
+pub use layout::{Hierarchy, Layout, Version};
+pub use path::plan;
+pub use placement::{Placement, SubCgroup};
+pub use saved::{Driver, Group, Saved};
+
+/// A container's cgroup, in all hierarchies at once.
+pub trait Manager: std::fmt::Debug + Send + Sync {
+    /// What has to be kept to find it again; `create` brings it up to date.
+    fn saved(&self) -> &Saved;
+
+    /// Makes it and sets its limits, before any process is in it. One that exists already has to be
+    /// empty and not frozen. After an error, what was made is there until [`Manager::remove`].
+    fn create(&mut self, resources: &Resources) -> Result<(), Error>;
+
+    /// How a process gets in, or into a sub-cgroup that exists.
+    fn placement(&self, sub_cgroups: &[SubCgroup]) -> Result<Placement, Error>;
+
+    /// The same, but in the unified hierarchy to where a process of the container is now: after the
+    /// container has made sub-cgroups its own one may take no processes any more.
+    fn placement_beside(&self, pid: i32) -> Result<Placement, Error>;
+
+    /// Stops all its processes; an error if they have not stopped in time, and then they run again.
+    fn freeze(&self) -> Result<(), Error>;
+
+    /// Lets its processes run again.
+    fn thaw(&self) -> Result<(), Error>;
+
+    /// Whether its processes are stopped; a cgroup that is gone has none.
+    fn is_frozen(&self) -> Result<bool, Error>;
+
+    /// Its processes and those of its sub-cgroups.
+    fn pids(&self) -> Result<Vec<i32>, Error>;
+
+    /// Sends SIGKILL to all its processes, frozen ones too; does not wait for their end.
+    fn kill(&self) -> Result<(), Error>;
+
+    /// Removes what was made for the container, with the sub-cgroups it has made itself, and waits for the
+    /// last processes to be gone.
+    fn remove(&mut self, timeout: Duration) -> Result<(), Error>;
+}
+
+/// The manager of a cgroup that is planned or exists.
+pub fn open(saved: Saved) -> Box<dyn Manager> {
+    match saved.driver {
+        Driver::Cgroupfs => Box::new(cgroupfs::Cgroupfs::new(saved)),
+    }
+}

@@ -1,0 +1,144 @@
+//! System calls of the host side that neither nix nor libc wraps, each behind a safe function.
+#![allow(unsafe_code)]
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+
+/// One instruction of an eBPF program.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BpfInsn {
+    /// Operation code.
+    pub(crate) op: u8,
+    /// Destination register below, source register above four bits.
+    pub(crate) registers: u8,
+    /// Distance of a jump, or offset in memory.
+    pub(crate) offset: i16,
+    /// Constant.
+    pub(crate) value: i32,
+}
+
+/// bpf(2) commands and constants.
+const BPF_PROG_LOAD: libc::c_long = 5;
+const BPF_PROG_ATTACH: libc::c_long = 8;
+const BPF_PROG_DETACH: libc::c_long = 9;
+const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
+const BPF_PROG_QUERY: libc::c_long = 16;
+const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+const BPF_CGROUP_DEVICE: u32 = 6;
+const BPF_F_ALLOW_MULTI: u32 = 2;
+const BPF_F_REPLACE: u32 = 4;
+
+/// The argument of bpf(2). Some kernels write more of it than they were given, so it is larger than any
+/// of them knows, and zero where nothing is set.
+#[repr(C, align(8))]
+struct BpfAttr([u8; 256]);
+
+impl BpfAttr {
+    fn new() -> Self {
+        Self([0; 256])
+    }
+
+    fn set(mut self, offset: usize, value: &[u8]) -> Self {
+        if let Some(field) = self.0.get_mut(offset..offset + value.len()) {
+            field.copy_from_slice(value);
+        }
+        self
+    }
+
+    fn u32(self, offset: usize, value: u32) -> Self {
+        self.set(offset, &value.to_ne_bytes())
+    }
+
+    fn fd(self, offset: usize, fd: BorrowedFd<'_>) -> Self {
+        self.set(offset, &fd.as_raw_fd().to_ne_bytes())
+    }
+
+    fn pointer<T>(self, offset: usize, pointer: *const T) -> Self {
+        self.set(offset, &(pointer as u64).to_ne_bytes())
+    }
+
+    fn read_u32(&self, offset: usize) -> u32 {
+        let bytes = self.0.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
+        u32::from_ne_bytes(bytes.unwrap_or_default())
+    }
+
+    /// Calls bpf(2).
+    ///
+    /// # Safety
+    /// Pointers in the attributes must be valid for what the command does with them.
+    unsafe fn call(&mut self, command: libc::c_long) -> nix::Result<libc::c_int> {
+        // SAFETY: the argument is valid for its whole size; its pointers are the caller's promise.
+        let answer = unsafe { libc::syscall(libc::SYS_bpf, command, self.0.as_mut_ptr(), self.0.len()) };
+        Errno::result(answer as libc::c_int)
+    }
+}
+
+/// A descriptor that the kernel has just made.
+fn owned(fd: libc::c_int) -> OwnedFd {
+    // SAFETY: the kernel returned this descriptor, so it is open and nobody else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Loads a program of type `BPF_PROG_TYPE_CGROUP_DEVICE`.
+pub(crate) fn bpf_load_device_program(program: &[BpfInsn]) -> nix::Result<OwnedFd> {
+    let mut attr = BpfAttr::new()
+        .u32(0, BPF_PROG_TYPE_CGROUP_DEVICE)
+        .u32(4, program.len() as u32)
+        .pointer(8, program.as_ptr())
+        .pointer(16, c"Apache-2.0".as_ptr())
+        .set(48, b"corten_devices")
+        .u32(68, BPF_CGROUP_DEVICE);
+    loop {
+        // SAFETY: program and licence live through the call, and the program's length is its own.
+        match unsafe { attr.call(BPF_PROG_LOAD) } {
+            // The verifier was interrupted by a signal.
+            Err(Errno::EAGAIN) => {}
+            answer => return answer.map(owned),
+        }
+    }
+}
+
+/// Attaches a device program to a cgroup beside those that are there, or in place of one of them.
+pub(crate) fn bpf_attach_device_program(
+    cgroup: BorrowedFd<'_>,
+    program: BorrowedFd<'_>,
+    replaced: Option<BorrowedFd<'_>>,
+) -> nix::Result<()> {
+    let mut attr = BpfAttr::new().fd(0, cgroup).fd(4, program).u32(8, BPF_CGROUP_DEVICE);
+    attr = match replaced {
+        Some(old) => attr.u32(12, BPF_F_ALLOW_MULTI | BPF_F_REPLACE).fd(16, old),
+        None => attr.u32(12, BPF_F_ALLOW_MULTI),
+    };
+    // SAFETY: there are no pointers in these attributes.
+    unsafe { attr.call(BPF_PROG_ATTACH) }.map(drop)
+}
+
+/// Takes a device program from a cgroup.
+pub(crate) fn bpf_detach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> nix::Result<()> {
+    let mut attr = BpfAttr::new().fd(0, cgroup).fd(4, program).u32(8, BPF_CGROUP_DEVICE);
+    // SAFETY: there are no pointers in these attributes.
+    unsafe { attr.call(BPF_PROG_DETACH) }.map(drop)
+}
+
+/// Ids of the device programs attached to a cgroup; the kernel allows 64.
+pub(crate) fn bpf_attached_device_programs(cgroup: BorrowedFd<'_>) -> nix::Result<Vec<u32>> {
+    let mut ids = vec![0u32; 64];
+    let mut attr = BpfAttr::new()
+        .fd(0, cgroup)
+        .u32(4, BPF_CGROUP_DEVICE)
+        .pointer(16, ids.as_mut_ptr())
+        .u32(24, ids.len() as u32);
+    // SAFETY: the array has room for as many ids as the attributes say, and lives through the call.
+    unsafe { attr.call(BPF_PROG_QUERY) }?;
+    ids.truncate(attr.read_u32(24) as usize);
+    Ok(ids)
+}
+
+/// The program with an id.
+pub(crate) fn bpf_program_by_id(id: u32) -> nix::Result<OwnedFd> {
+    let mut attr = BpfAttr::new().u32(0, id);
+    // SAFETY: there are no pointers in these attributes.
+    unsafe { attr.call(BPF_PROG_GET_FD_BY_ID) }.map(owned)
+}
