@@ -166,7 +166,24 @@ fn explain<T: DeserializeOwned>(text: &str, error: serde_json::Error) -> ParseEr
         Ok(_) => String::new(),
         Err(error) => pointer::of_error(error.path()),
     };
-    ParseError::Value { pointer, message: error.to_string() }
+    ParseError::Value { pointer, message: shorten(error.to_string()) }
+}
+
+/// A message may quote a value as long as the document; its two ends say what matters.
+fn shorten(message: String) -> String {
+    const END: usize = 120;
+    let head = message.char_indices().nth(END).map(|(at, _)| at);
+    let tail = message.char_indices().rev().nth(END).map(|(at, _)| at);
+    match (head, tail) {
+        (Some(head), Some(tail)) if head < tail => {
+            format!(
+                "{} ... {}",
+                message.get(..head).unwrap_or_default(),
+                message.get(tail..).unwrap_or_default()
+            )
+        }
+        _ => message,
+    }
 }
 
 /// JSON can write a NUL byte in one way only, so that most documents need no second look.

@@ -114,6 +114,13 @@ fn faults_have_pointers() {
 }
 
 #[test]
+fn a_long_value_is_cut_in_the_message() {
+    let document = format!(r#"{{"process": {{"args": "{}"}}}}"#, "é".repeat(1000));
+    let error = parse_spec(document.as_bytes()).unwrap_err().to_string();
+    assert!(error.len() < 500 && error.contains("expected a sequence"), "{error}");
+}
+
+#[test]
 fn nul_bytes_are_refused_wherever_they_are() {
     for (document, expected) in [
         (r#"{"process": {"args": ["sh", "a\u0000b"]}}"#, "/process/args/1"),

@@ -466,6 +466,27 @@ fn every_fault_is_shown_and_a_long_value_is_cut() {
     assert!(findings[1].to_string().len() < 200, "{}", findings[1]);
 }
 
+/// Whatever a document holds, the answer is an error or a list of findings with pointers.
+#[test]
+fn damaged_documents_do_no_harm() {
+    let original = data("runtime-spec/good/spec-example.json");
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut read = 0;
+    for _ in 0..5000 {
+        let mut bytes = original.clone();
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let place = usize::try_from(random >> 16).unwrap() % bytes.len();
+        bytes[place] ^= 1 << (random & 7);
+        if let Ok(spec) = parse_spec(&bytes) {
+            read += 1;
+            assert!(check(&spec).iter().all(|finding| finding.pointer.starts_with('/')));
+        }
+    }
+    assert!(read > 100, "only {read} documents were still readable");
+}
+
 /// Judging must stay linear in the size of the document.
 #[test]
 fn many_items_take_little_time() {
