@@ -13,7 +13,7 @@ use super::limits::{self, Setting};
 use super::placement::{self, Placement, SubCgroup};
 use super::saved::{Group, Saved};
 use super::{Error, Manager};
-use crate::config::Resources;
+use crate::config::{Memory, Resources};
 
 /// Controllers that a container gets on version 2 even without a limit, for the figures they count.
 const COUNTING: [&str; 4] = ["cpu", "io", "memory", "pids"];
@@ -41,6 +41,19 @@ impl Cgroupfs {
             controller: setting.controller.into(),
             path: "/sys/fs/cgroup".into(),
         })
+    }
+
+    /// Refuses a limit below what is in use already. In version 1 the kernel does.
+    fn check_usage(&self, dirs: &[Dir], memory: &Memory) -> Result<(), Error> {
+        let groups = self.saved.groups.iter().zip(dirs);
+        for (_, dir) in groups.filter(|(group, _)| group.hierarchy.is_unified()) {
+            match dir.read("memory.current") {
+                Ok(usage) => limits::check_usage(memory, usage.trim().parse().unwrap_or_default())?,
+                Err(Error::Io { errno: Errno::ENOENT, .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Applies the device rules where this host has a way to.
@@ -80,6 +93,11 @@ impl Manager for Cgroupfs {
             } else if group.hierarchy.has("cpuset") {
                 inherit_cpuset(group)?;
             }
+        }
+        if let Some(memory) =
+            resources.memory.as_ref().filter(|memory| memory.check_before_update == Some(true))
+        {
+            self.check_usage(&dirs, memory)?;
         }
         limits::apply(&settings, |setting| self.dir_of(&dirs, setting))?;
         self.filter_devices(&dirs, &rules)

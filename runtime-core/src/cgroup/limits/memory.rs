@@ -68,6 +68,17 @@ pub(super) fn v2(memory: &Memory) -> Result<Vec<Setting>, Error> {
     Ok(settings)
 }
 
+/// Refuses limits below the memory in use.
+pub(in crate::cgroup) fn check_usage(memory: &Memory, usage: i64) -> Result<(), Error> {
+    for (pointer, limit) in [(LIMIT, given(memory.limit)), (SWAP, given(memory.swap))] {
+        if let Some(limit) = limit.filter(|limit| (0..usage).contains(limit)) {
+            let reason = format!("{limit} is less than the {usage} bytes in use");
+            return Err(Error::Value { pointer: pointer.into(), reason });
+        }
+    }
+    Ok(())
+}
+
 /// The limit of memory and swap together; lifting the one lifts the other.
 fn both(memory: &Memory) -> Result<Option<i64>, Error> {
     match (given(memory.limit), given(memory.swap)) {
@@ -148,6 +159,15 @@ mod tests {
         assert_eq!(v2(&memory(100, 50, 0)).unwrap_err().pointer(), Some(SWAP));
         assert_eq!(v2(&memory(0, 50, 0)).unwrap_err().pointer(), Some(SWAP));
         assert_eq!(v2(&memory(-1, 50, 0)).unwrap_err().pointer(), Some(SWAP));
+    }
+
+    #[test]
+    fn limits_below_the_usage() {
+        assert!(check_usage(&memory(100, 100, 0), 100).is_ok());
+        assert!(check_usage(&memory(-1, -1, 0), 100).is_ok());
+        assert!(check_usage(&Memory::default(), 100).is_ok());
+        assert_eq!(check_usage(&memory(99, 100, 0), 100).unwrap_err().pointer(), Some(LIMIT));
+        assert_eq!(check_usage(&memory(0, 99, 0), 100).unwrap_err().pointer(), Some(SWAP));
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod memory;
 
 use nix::errno::Errno;
 
+pub(super) use memory::check_usage;
+
 use super::Error;
 use super::dir::Dir;
 use crate::config::{Pids, Resources};
