@@ -219,16 +219,15 @@ fn device_rules_hold() {
     let rules = r#"{"devices": [{"allow": false, "access": "rwm"},
         {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "r"}]}"#;
     let Some(scratch) = Scratch::create("devices", rules) else { return };
-    let dir = std::env::temp_dir().join(format!("corten-devices-{}", std::process::id()));
-    fs::create_dir_all(&dir).unwrap();
-    let dir = dir.to_str().unwrap();
-    assert!(scratch.run("echo x >/dev/null && head -c 1 /dev/urandom >/dev/zero").success());
-    assert!(scratch.run(&format!("mknod {dir}/port c 1 4 && ! cat {dir}/port")).success());
-    assert!(
-        scratch.run(&format!("mknod {dir}/kmsg c 1 11 && true <{dir}/kmsg && ! true >{dir}/kmsg")).success()
-    );
-    assert!(scratch.run(&format!("mknod {dir}/loop b 7 0 && ! true <{dir}/loop")).success());
-    fs::remove_dir_all(dir).unwrap();
+    // On a file system of its own, since nodes may be without effect on the host's.
+    let run = |script: &str| {
+        let script = format!("mount -t tmpfs none /tmp && cd /tmp && {script}");
+        scratch.run(&format!("exec unshare -m --propagation private sh -c '{script}'"))
+    };
+    assert!(run("echo x >/dev/null && head -c 1 /dev/urandom >/dev/zero").success());
+    assert!(run("mknod port c 1 4 && ! cat port").success());
+    assert!(run("mknod kmsg c 1 11 && true <kmsg && ! true >kmsg").success());
+    assert!(run("mknod loop b 7 0 && ! true <loop").success());
 }
 
 #[test]
