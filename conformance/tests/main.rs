@@ -1,9 +1,14 @@
 //! The integration tests, one topic per file; each drives the runtime's command and looks at the kernel.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod cgroups;
 mod cli;
 mod exec;
 mod fds;
+mod hooks;
 mod lifecycle;
+mod mounts;
+mod namespaces;
 mod process;
+mod rootfs;
 mod terminal;

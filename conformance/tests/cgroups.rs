@@ -1,0 +1,310 @@
+//! Cgroups: where the container is placed, and limits shown by their effect.
+
+use std::fs;
+use std::path::PathBuf;
+
+use conformance::{
+    Bundle, Container, Sandbox, View, corten_only, is_peer, kernel, sandbox, skip, views, wait_until,
+};
+use serde_json::json;
+
+/// A running container with these resources beside the default ones.
+fn limited<'a>(t: &'a Sandbox, resources: &[(&str, serde_json::Value)]) -> Container<'a> {
+    let mut bundle = t.bundle();
+    for (name, value) in resources {
+        bundle.set(&format!("/linux/resources/{name}"), value.clone());
+    }
+    t.launch(bundle.args(["sleep", "1000"]))
+}
+
+/// A file of the container's cgroup: of a v1 controller, or of v2 for the empty name.
+fn file(c: &Container<'_>, controller: &str, name: &str) -> String {
+    kernel::read(c.init().cgroup(controller).unwrap().join(name))
+}
+
+/// Whether the container under test has a controller in this view; v1's names are those of v2.
+fn has(view: View, controller: &str) -> bool {
+    if view.is_v2() {
+        let root = kernel::hierarchy("").unwrap();
+        kernel::read(root.join("cgroup.controllers")).split_whitespace().any(|name| name == controller)
+    } else {
+        kernel::hierarchy(controller).is_some()
+    }
+}
+
+/// Ends the test where the controller is missing in the view.
+macro_rules! needs {
+    ($view:expr, $controller:expr) => {
+        if !has($view, $controller) {
+            skip!("no {} controller in this view", $controller);
+        }
+    };
+}
+
+const CONTROLLERS: [&str; 10] =
+    ["", "freezer", "memory", "pids", "cpu", "cpuacct", "cpuset", "devices", "blkio", "name=systemd"];
+
+views!(
+    memory_limit,
+    memory_limit_kills,
+    processor_shares_and_quota,
+    processor_sets,
+    process_number,
+    devices_by_rules,
+    the_default_devices_are_allowed,
+    paths,
+    nested_cgroups_of_the_payload_are_removed,
+    a_cgroup_in_use_is_refused,
+);
+
+fn memory_limit(view: View) {
+    let t = sandbox!(view);
+    needs!(view, "memory");
+    let memory = json!({"limit": 64 << 20, "reservation": 32 << 20});
+    let c = limited(&t, &[("memory", memory)]);
+    if view.is_v2() {
+        assert_eq!(file(&c, "", "memory.max"), (64 << 20).to_string());
+        assert_eq!(file(&c, "", "memory.low"), (32 << 20).to_string());
+    } else {
+        assert_eq!(file(&c, "memory", "memory.limit_in_bytes"), (64 << 20).to_string());
+        assert_eq!(file(&c, "memory", "memory.soft_limit_in_bytes"), (32 << 20).to_string());
+    }
+}
+
+fn memory_limit_kills(view: View) {
+    let t = sandbox!(view);
+    needs!(view, "memory");
+    let mut bundle = t.bundle();
+    bundle.set("/linux/resources/memory/limit", 16 << 20);
+    // tail keeps the endless line.
+    bundle.script("tail /dev/zero; echo status $?");
+    assert_eq!(t.run(&bundle).ok(), "status 137\n");
+}
+
+fn processor_shares_and_quota(view: View) {
+    let t = sandbox!(view);
+    needs!(view, "cpu");
+    let c = limited(&t, &[("cpu", json!({"shares": 512, "quota": 2000, "period": 50_000}))]);
+    if view.is_v2() {
+        assert_eq!(file(&c, "", "cpu.max"), "2000 50000");
+    } else {
+        assert_eq!(file(&c, "cpu", "cpu.shares"), "512");
+        assert_eq!(file(&c, "cpu", "cpu.cfs_quota_us"), "2000");
+        assert_eq!(file(&c, "cpu", "cpu.cfs_period_us"), "50000");
+    }
+    let burn = ["sh", "-c", "while :; do :; done"];
+    c.exec_with(["--detach"], burn).run().ok();
+    let stat = if view.is_v2() { "" } else { "cpu" };
+    wait_until("throttling", || {
+        let text = file(&c, stat, "cpu.stat");
+        text.lines().any(|line| line.strip_prefix("nr_throttled ").is_some_and(|n| n != "0"))
+    });
+}
+
+fn processor_sets(view: View) {
+    let t = sandbox!(view);
+    needs!(view, "cpuset");
+    let c = limited(&t, &[("cpu", json!({"cpus": "0", "mems": "0"}))]);
+    assert_eq!(file(&c, if view.is_v2() { "" } else { "cpuset" }, "cpuset.cpus"), "0");
+    assert_eq!(c.init().status("Cpus_allowed_list"), "0");
+    assert_eq!(c.shell("grep Cpus_allowed_list /proc/self/status"), "Cpus_allowed_list:\t0\n");
+}
+
+fn process_number(view: View) {
+    let t = sandbox!(view);
+    needs!(view, "pids");
+    let c = limited(&t, &[("pids", json!({"limit": 20}))]);
+    assert_eq!(file(&c, if view.is_v2() { "" } else { "pids" }, "pids.max"), "20");
+    let script = "for i in $(seq 25); do sleep 5 & done 2>&1; true";
+    let output = c.exec(["sh", "-c", script]);
+    let text = output.stdout() + &output.stderr();
+    assert!(text.contains("fork"), "{}", output.report());
+    drop(c);
+    for (limit, shown) in [(-1, "max"), (100_000, "100000")] {
+        let c = limited(&t, &[("pids", json!({"limit": limit}))]);
+        assert_eq!(file(&c, if view.is_v2() { "" } else { "pids" }, "pids.max"), shown);
+    }
+}
+
+/// Tries to read from devices; the nodes exist, the rules decide.
+fn try_devices(t: &Sandbox, bundle: &mut Bundle) -> String {
+    for (name, minor) in [("mem", 1), ("kmsg", 11), ("full", 7)] {
+        let node = json!({"path": format!("/dev/try-{name}"), "type": "c", "major": 1, "minor": minor, "fileMode": 0o666});
+        bundle.push("/linux/devices", node);
+    }
+    bundle.script(
+        "for d in mem kmsg full; do (: </dev/try-$d) 2>/dev/null && r=r || r=-; \
+         (: >/dev/try-$d) 2>/dev/null && w=w || w=-; echo $d $r$w; done",
+    );
+    t.run(bundle).ok()
+}
+
+fn devices_by_rules(view: View) {
+    let t = sandbox!(view);
+    let deny = json!({"allow": false, "access": "rwm"});
+    let allow = |minor: u32, access: &str| json!({"allow": true, "type": "c", "major": 1, "minor": minor, "access": access});
+    for (rules, expected) in [
+        // full is one of the default devices.
+        (json!([deny]), "mem --\nkmsg --\nfull rw\n"),
+        (json!([deny, allow(11, "r")]), "mem --\nkmsg r-\nfull rw\n"),
+        (json!([deny, allow(11, "rw")]), "mem --\nkmsg rw\nfull rw\n"),
+        (
+            json!([deny, {"allow": true, "type": "c", "major": 1, "access": "rw"}]),
+            "mem rw\nkmsg rw\nfull rw\n",
+        ),
+        (
+            json!([{"allow": true, "access": "rwm"}, {"allow": false, "type": "c", "major": 1, "minor": 11, "access": "w"}]),
+            "mem rw\nkmsg r-\nfull rw\n",
+        ),
+    ] {
+        let mut bundle = t.bundle();
+        // Reading /dev/mem wants a capability of its own.
+        bundle.capabilities(&["CAP_SYS_RAWIO", "CAP_SYSLOG", "CAP_SYS_ADMIN"]);
+        bundle.set("/linux/resources/devices", rules.clone());
+        let mem_is_readable = fs::File::open("/dev/mem").is_ok();
+        let mut expected = expected.to_owned();
+        if !mem_is_readable {
+            expected = expected.replace("mem rw", "mem --");
+        }
+        assert_eq!(try_devices(&t, &mut bundle), expected, "{rules}");
+    }
+    t.assert_clean();
+}
+
+fn the_default_devices_are_allowed(view: View) {
+    let t = sandbox!(view);
+    let mut bundle = t.bundle();
+    bundle.capabilities(&["CAP_MKNOD"]);
+    bundle.script(
+        "cd /dev; echo x >null && head -c1 zero >/dev/null && head -c1 full >/dev/null && head -c1 random >/dev/null && \
+         head -c1 urandom >/dev/null && echo fine; mknod any b 7 7 && echo made; \
+         (: <any) || echo refused",
+    );
+    let output = t.run(&bundle);
+    assert_eq!(output.ok(), "fine\nmade\nrefused\n");
+    assert!(output.stderr().contains("Operation not permitted"), "{}", output.report());
+}
+
+/// The path of a container's cgroup below the root of its hierarchy, for a `cgroupsPath`.
+fn placed(t: &Sandbox, path: &str) -> PathBuf {
+    let mut bundle = t.bundle();
+    let c = t.create(bundle.args(["sleep", "1000"]).set("/linux/cgroupsPath", path));
+    let controller = if t.view().is_v2() { "" } else { "freezer" };
+    let dir = c.init().cgroup(controller).unwrap();
+    c.force_delete();
+    dir.strip_prefix(kernel::hierarchy(controller).unwrap()).unwrap().into()
+}
+
+fn paths(view: View) {
+    let t = sandbox!(view);
+    let id = t.id();
+    let own = kernel::Process(std::process::id()).cgroup(if view.is_v2() { "" } else { "freezer" }).unwrap();
+    let base = if view.is_v2() { own.parent().unwrap_or(&own).to_owned() } else { own };
+    let hierarchy = kernel::hierarchy(if view.is_v2() { "" } else { "freezer" }).unwrap();
+    let base = base.strip_prefix(&hierarchy).unwrap_or("".as_ref()).to_owned();
+    let names = ["a", "b", "c", "d", "e"].map(|letter| format!("{id}{letter}"));
+    let [a, b, c, d, e] = &names;
+    assert_eq!(placed(&t, &format!("/{a}")), PathBuf::from(a));
+    assert_eq!(placed(&t, &format!("/{b}/deep/er")), PathBuf::from(b).join("deep/er"));
+    assert_eq!(placed(&t, c), base.join(c));
+    if is_peer() {
+        // runc leaves the parents that it has made.
+        for controller in CONTROLLERS {
+            let Some(root) = kernel::hierarchy(controller) else { continue };
+            let _ = fs::remove_dir(root.join(b).join("deep"));
+            let _ = fs::remove_dir(root.join(b));
+        }
+    } else {
+        // Lexically, and never above the root.
+        assert_eq!(placed(&t, &format!("/x/../{d}")), PathBuf::from(d));
+        assert_eq!(placed(&t, &format!("/../../{e}/./y")), PathBuf::from(e).join("y"));
+    }
+    t.assert_clean();
+}
+
+fn nested_cgroups_of_the_payload_are_removed(view: View) {
+    let t = sandbox!(view);
+    let c = limited(&t, &[]);
+    let dir = c.init().cgroup(if view.is_v2() { "" } else { "freezer" }).unwrap();
+    fs::create_dir_all(dir.join("a/b/c")).unwrap();
+    fs::create_dir(dir.join("d")).unwrap();
+    c.force_delete();
+    t.assert_clean();
+}
+
+fn a_cgroup_in_use_is_refused(view: View) {
+    corten_only!(); // rule D24; runc 1.1 warns
+    let t = sandbox!(view);
+    let first = limited(&t, &[]);
+    let own = first.init().cgroup(if view.is_v2() { "" } else { "freezer" }).unwrap();
+    let hierarchy = kernel::hierarchy(if view.is_v2() { "" } else { "freezer" }).unwrap();
+    let path = format!("/{}", own.strip_prefix(hierarchy).unwrap().display());
+    let mut bundle = t.bundle();
+    bundle.args(["true"]).set("/linux/cgroupsPath", path.clone());
+    let stderr = t.on_bundle(["create"], &bundle, &t.id()).run().fails(1);
+    assert!(stderr.contains("not empty"), "{stderr}");
+    assert_eq!(first.status(), "running");
+    first.call("pause").ok();
+    t.on_bundle(["create"], &bundle, &t.id()).run().fails(1);
+    first.call("resume").ok();
+    first.force_delete();
+    t.assert_clean();
+}
+
+#[test]
+fn small_memory_limits_are_enough_or_named() {
+    let t = sandbox!();
+    needs!(View::Host, "memory");
+    for kib in [4, 16, 64, 256, 512, 1024, 4096] {
+        if is_peer() && kib < 8192 {
+            continue; // runc itself needs 4 MiB and more
+        }
+        let mut bundle = t.bundle();
+        bundle.args(["true"]).set("/linux/resources/memory/limit", kib << 10);
+        let output = t.run(&bundle);
+        if kib >= 512 {
+            output.ok();
+        } else if !output.success() {
+            let stderr = output.stderr();
+            assert!(
+                stderr.is_empty() || stderr.contains("OOM") || stderr.contains("memory"),
+                "{}",
+                output.report()
+            );
+        }
+        t.assert_clean();
+    }
+}
+
+#[test]
+fn limits_that_cannot_be_set() {
+    let t = sandbox!();
+    needs!(View::Host, "cpuset");
+    for (name, value, pointer) in [
+        ("cpu", json!({"cpus": "0-99999"}), "/linux/resources/cpu/cpus"),
+        ("cpu", json!({"cpus": "nonsense"}), "/linux/resources/cpu/cpus"),
+        ("cpu", json!({"period": 1, "quota": 1}), "/linux/resources/cpu"),
+    ] {
+        let mut bundle = t.bundle();
+        bundle.set(&format!("/linux/resources/{name}"), value.clone());
+        let stderr = t.create_fails(&bundle);
+        if !is_peer() {
+            assert!(stderr.contains(pointer), "{value}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_controller_is_named() {
+    corten_only!();
+    let t = sandbox!(View::V2);
+    if has(View::V2, "memory") {
+        skip!("v2 has the memory controller here");
+    }
+    let mut bundle = t.bundle();
+    let stderr = t.create_fails(bundle.set("/linux/resources/memory/limit", 64 << 20));
+    assert!(stderr.contains("/linux/resources/memory"), "{stderr}");
+    let mut bundle = t.bundle();
+    let stderr = t.create_fails(bundle.set("/linux/resources/pids/limit", 10));
+    assert!(stderr.contains("/linux/resources/pids"), "{stderr}");
+}

@@ -1,0 +1,248 @@
+//! Namespaces: new ones, the caller's, and joined ones; names and sysctls in them.
+
+use std::os::unix::fs::symlink;
+
+use conformance::{Sandbox, View, corten_only, is_peer, kernel, sandbox, views, wait_until};
+use serde_json::json;
+
+const KINDS: [(&str, &str); 6] = [
+    ("pid", "pid"),
+    ("network", "net"),
+    ("ipc", "ipc"),
+    ("uts", "uts"),
+    ("mount", "mnt"),
+    ("cgroup", "cgroup"),
+];
+
+fn own() -> kernel::Process {
+    kernel::Process(std::process::id())
+}
+
+views!(each_kind_is_new_or_the_callers);
+
+fn each_kind_is_new_or_the_callers(view: View) {
+    let t = sandbox!(view);
+    let mut bundle = t.bundle();
+    let c = t.launch(bundle.args(["sleep", "1000"]));
+    for (_, link) in KINDS {
+        assert_ne!(c.init().namespace(link), own().namespace(link), "{link} is new");
+    }
+    assert_eq!(c.init().namespace("user"), own().namespace("user"));
+    drop(c);
+    for (kind, link) in KINDS {
+        if kind == "mount" {
+            continue; // without it the root cannot be changed
+        }
+        let mut bundle = t.bundle();
+        bundle.args(["sleep", "1000"]).without_namespace(kind);
+        if kind == "uts" {
+            bundle.remove("/hostname");
+        }
+        let c = t.launch(&bundle);
+        assert_eq!(c.init().namespace(link), own().namespace(link), "{link} is the caller's");
+        for (_, other) in KINDS.iter().filter(|(other, _)| *other != kind) {
+            assert_ne!(c.init().namespace(other), own().namespace(other), "{other} is new without {kind}");
+        }
+    }
+    t.assert_clean();
+}
+
+#[test]
+fn the_payload_is_the_first_process() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.script("echo $$; ls -d /proc/[0-9]* | wc -l; grep -c . /proc/net/dev; hostname");
+    // ls and the shell; two lines of header and lo.
+    let text = t.run(&bundle).ok();
+    assert!(text.starts_with("1\n") && text.ends_with("3\ncorten\n"), "{text}");
+}
+
+#[test]
+fn loopback_is_up_in_a_new_network_namespace() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    assert_eq!(t.run(bundle.args(["cat", "/sys/class/net/lo/flags"])).ok(), "0x9\n");
+    bundle.script("echo hello | nc -l -p 7777 127.0.0.1 & sleep 0.1; nc 127.0.0.1 7777 </dev/null");
+    assert_eq!(t.run(&bundle).ok(), "hello\n");
+}
+
+#[test]
+fn names_are_set() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.set("/hostname", "a.longer-name").args(["cat", "/proc/sys/kernel/hostname"]);
+    assert_eq!(t.run(&bundle).ok(), "a.longer-name\n");
+    if !is_peer() {
+        bundle.set("/domainname", "example.org").args(["cat", "/proc/sys/kernel/domainname"]);
+        assert_eq!(t.run(&bundle).ok(), "example.org\n");
+    }
+    assert_ne!(kernel::read("/proc/sys/kernel/hostname"), "a.longer-name");
+}
+
+#[test]
+fn a_name_needs_a_namespace_of_its_own() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    let host = kernel::read("/proc/sys/kernel/hostname");
+    let stderr = t.create_fails(bundle.without_namespace("uts"));
+    assert!(stderr.to_lowercase().contains("uts"), "{stderr}");
+    bundle.join_namespace("uts", "/proc/self/ns/uts");
+    if !is_peer() {
+        t.create_fails(&bundle);
+        assert_eq!(kernel::read("/proc/sys/kernel/hostname"), host);
+    }
+}
+
+views!(namespaces_are_joined_by_path);
+
+fn namespaces_are_joined_by_path(view: View) {
+    let t = sandbox!(view);
+    let first = t.launch(t.bundle().args(["sleep", "1000"]));
+    let path = |link: &str| format!("/proc/{}/ns/{link}", first.pid());
+    for (kind, link) in KINDS {
+        if kind == "mount" {
+            continue;
+        }
+        if kind == "cgroup" && is_peer() {
+            continue; // runc 1.1 cannot
+        }
+        let mut bundle = t.bundle();
+        bundle.args(["sleep", "1000"]).join_namespace(kind, &path(link));
+        if kind == "uts" {
+            bundle.remove("/hostname");
+        }
+        let c = t.launch(&bundle);
+        assert_eq!(c.init().namespace(link), first.init().namespace(link), "{kind} is joined");
+        for (_, other) in KINDS.iter().filter(|(other, _)| *other != kind) {
+            assert_ne!(
+                c.init().namespace(other),
+                first.init().namespace(other),
+                "{other}, with {kind} joined"
+            );
+        }
+        // The first container outlives it.
+        c.force_delete();
+        assert_eq!(first.status(), "running");
+    }
+}
+
+#[test]
+fn a_joined_pid_namespace_shows_its_processes() {
+    let t = sandbox!();
+    let first = t.launch(t.bundle().args(["sleep", "1234"]));
+    let mut bundle = t.bundle();
+    bundle.join_namespace("pid", &format!("/proc/{}/ns/pid", first.pid()));
+    bundle.script("[ $$ -gt 1 ] && tr '\\0' ' ' </proc/1/cmdline");
+    assert_eq!(t.run(&bundle).ok(), "sleep 1234 ");
+    // Killed, it takes only itself along.
+    let second = t.launch(bundle.script("sleep 1000 & echo ready; wait"));
+    wait_until("the payload", || second.output().stdout() == "ready\n");
+    second.force_delete();
+    assert_eq!(first.status(), "running");
+    assert_eq!(t.runtime(["ps", "-f", "json", first.id()]).run().ok(), format!("[{}]\n", first.pid()));
+}
+
+/// Starts a process in new namespaces, by `unshare` with these flags.
+fn holder(t: &Sandbox, flags: &[&str]) -> conformance::Running {
+    let running = t.command(["unshare"]).args(flags).args(["sleep", "1000"]).spawn();
+    let process = kernel::Process(running.pid());
+    wait_until("the namespaces", || process.file("cmdline").starts_with("sleep"));
+    running
+}
+
+#[test]
+fn a_user_namespace_is_joined_by_path() {
+    corten_only!(); // runc 1.1 wants mappings all the same
+    let t = sandbox!();
+    let holder = holder(&t, &["--user", "--map-root-user"]);
+    let mut bundle = t.bundle();
+    bundle.join_namespace("user", &format!("/proc/{}/ns/user", holder.pid()));
+    bundle.unmount("/dev/pts").mount("/dev/pts", "devpts", "devpts", &["nosuid", "noexec", "newinstance"]);
+    bundle.script("readlink /proc/self/ns/user; cat /proc/self/uid_map; id -u");
+    let output = t.run(&bundle);
+    let process = kernel::Process(holder.pid());
+    let mut lines = output.ok().lines().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines.remove(0), process.namespace("user"));
+    assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["0", "0", "1"]);
+    assert_eq!(lines[1], "0");
+    holder.signal(nix::sys::signal::Signal::SIGKILL);
+    t.assert_clean();
+}
+
+#[test]
+fn a_time_namespace_is_joined_by_path() {
+    corten_only!(); // since runc 1.2
+    let t = sandbox!();
+    let holder = holder(&t, &["--time", "--boottime", "1000000", "--fork"]);
+    // With --fork unshare stays outside: its child is in the namespace.
+    let process =
+        kernel::Process::all().into_iter().find(|p| p.status("PPid") == holder.pid().to_string()).unwrap();
+    let mut bundle = t.bundle();
+    bundle.join_namespace("time", &format!("/proc/{}/ns/time", process.0));
+    bundle.script("readlink /proc/self/ns/time; cat /proc/uptime");
+    let text = t.run(&bundle).ok();
+    let mut lines = text.lines();
+    assert_eq!(lines.next().unwrap(), process.namespace("time"));
+    let seconds: f64 = lines.next().unwrap().split('.').next().unwrap().parse().unwrap();
+    assert!(seconds > 1_000_000.0, "{text}");
+    process.signal(nix::sys::signal::Signal::SIGKILL);
+}
+
+#[test]
+fn paths_that_are_no_namespaces() {
+    let t = sandbox!();
+    let pid = std::process::id();
+    let link = t.path("link");
+    symlink("/etc/passwd", &link).unwrap();
+    for (kind, path) in [
+        ("network", "/nosuch".to_owned()),
+        ("network", "/etc/passwd".to_owned()),
+        ("network", link.to_str().unwrap().to_owned()),
+        ("network", format!("/proc/{pid}/ns/ipc")),
+        ("pid", format!("/proc/{pid}/ns/net")),
+        ("network", "relative".to_owned()),
+    ] {
+        let mut bundle = t.bundle();
+        bundle.args(["true"]).join_namespace(kind, &path);
+        let stderr = t.create_fails(&bundle);
+        if !is_peer() {
+            assert!(stderr.contains("/linux/namespaces/5"), "{path}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn sysctls_are_set_in_their_namespace() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    let host = kernel::read("/proc/sys/kernel/msgmax");
+    bundle.set(
+        "/linux/sysctl",
+        json!({"net.ipv4.ip_default_ttl": "77", "kernel.msgmax": "4242", "fs.mqueue.msg_max": "11"}),
+    );
+    bundle.script("cd /proc/sys; cat net/ipv4/ip_default_ttl kernel/msgmax fs/mqueue/msg_max");
+    assert_eq!(t.run(&bundle).ok(), "77\n4242\n11\n");
+    bundle.set("/linux/sysctl", json!({"net/ipv4/ip_default_ttl": "78"}));
+    bundle.args(["cat", "/proc/sys/net/ipv4/ip_default_ttl"]);
+    if !is_peer() {
+        assert_eq!(t.run(&bundle).ok(), "78\n");
+    }
+    assert_eq!(kernel::read("/proc/sys/kernel/msgmax"), host);
+}
+
+#[test]
+fn namespaces_named_twice_or_wrongly() {
+    let t = sandbox!();
+    for (namespace, pointer) in [
+        (json!({"type": "pid"}), "/linux/namespaces/6"),
+        (json!({"type": "sideways"}), "/linux/namespaces/6/type"),
+        (json!({}), "/linux/namespaces/6"),
+    ] {
+        let mut bundle = t.bundle();
+        bundle.push("/linux/namespaces", namespace.clone());
+        let stderr = t.create_fails(&bundle);
+        if !is_peer() {
+            assert!(stderr.contains(pointer), "{namespace}: {stderr}");
+        }
+    }
+}
