@@ -127,26 +127,32 @@ fn saved_state_is_enough() {
 }
 
 #[test]
-fn a_created_cgroup_is_taken_only_if_empty_and_awake() {
+fn an_existing_cgroup_is_taken_only_if_empty_and_awake() {
     let Some(first) = Scratch::create("taken", "{}") else { return };
-    let mut second = Scratch::plan("taken").unwrap();
-    assert!(second.0.saved().groups.iter().all(|group| group.made == 0));
-    second.0.create(&Resources::default()).unwrap();
+    let path = format!("/{}", first.0.saved().groups[0].path);
+    let plan = || cgroup::open(cgroup::plan(&Layout::detect().unwrap(), Some(&path), "id").unwrap());
+    let mut second = plan();
+    second.create(&Resources::default()).unwrap();
+    assert!(second.saved().taken && second.saved().groups.iter().all(|group| group.made == 0));
 
     first.0.freeze().unwrap();
-    let error = second.0.create(&Resources::default()).unwrap_err();
+    let error = plan().create(&Resources::default()).unwrap_err();
     assert!(matches!(error, Error::Frozen { .. }), "{error}");
     first.0.thaw().unwrap();
 
     let mut child = first.spawn("exec sleep 100");
     wait_until("the process is in", || first.0.pids().unwrap().len() == 1);
-    let error = second.0.create(&Resources::default()).unwrap_err();
+    let mut third = plan();
+    let error = third.create(&Resources::default()).unwrap_err();
     assert!(matches!(error, Error::NotEmpty { count: 1, .. }), "{error}");
     assert!(error.to_string().starts_with("container's cgroup is not empty: 1 process(es) found"));
-    // What was not made here is not removed here.
-    second.0.remove(Duration::ZERO).unwrap();
-    std::mem::forget(second);
-    first.0.kill().unwrap();
+    // What is not its own it neither kills nor removes.
+    third.kill().unwrap();
+    third.remove(Duration::ZERO).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(child.try_wait().unwrap().is_none());
+
+    second.kill().unwrap();
     child.wait().unwrap();
 }
 

@@ -32,6 +32,12 @@ impl Cgroupfs {
         Self { saved }
     }
 
+    /// The freezer of a cgroup that has to exist.
+    fn freezer(&self) -> Result<Freezer, Error> {
+        let path = || self.saved.main().map(Group::full_path).unwrap_or_default();
+        Freezer::of(&self.saved)?.ok_or_else(|| Error::Gone { path: path() })
+    }
+
     /// The directory in which a setting belongs.
     fn dir_of<'a>(&self, dirs: &'a [Dir], setting: &Setting) -> Result<&'a Dir, Error> {
         let index = self.saved.groups.iter().position(|group| group.hierarchy.has(setting.controller));
@@ -85,6 +91,7 @@ impl Manager for Cgroupfs {
         for (group, dir) in self.saved.groups.iter().zip(&dirs).filter(|(group, _)| group.made == 0) {
             check_unused(group, dir)?;
         }
+        self.saved.taken = true;
         for group in &self.saved.groups {
             if group.hierarchy.is_unified() {
                 let needed: Vec<_> =
@@ -112,17 +119,11 @@ impl Manager for Cgroupfs {
     }
 
     fn freeze(&self) -> Result<(), Error> {
-        match Freezer::of(&self.saved)? {
-            Some(freezer) => freezer.freeze(),
-            None => Err(Error::Gone { path: self.saved.main()?.full_path() }),
-        }
+        self.freezer()?.freeze()
     }
 
     fn thaw(&self) -> Result<(), Error> {
-        match Freezer::of(&self.saved)? {
-            Some(freezer) => freezer.thaw(),
-            None => Err(Error::Gone { path: self.saved.main()?.full_path() }),
-        }
+        self.freezer()?.thaw()
     }
 
     fn is_frozen(&self) -> Result<bool, Error> {
@@ -130,17 +131,13 @@ impl Manager for Cgroupfs {
     }
 
     fn pids(&self) -> Result<Vec<i32>, Error> {
-        let mut pids = Vec::new();
-        if let Some(dir) = self.saved.main()?.find()? {
-            collect_pids(&dir, &mut pids)?;
-        }
-        Ok(pids)
+        pids(&self.saved)
     }
 
     fn kill(&self) -> Result<(), Error> {
-        let freezer = Freezer::of(&self.saved)?;
-        let unified = self.saved.unified().map(Group::find).transpose()?.flatten();
-        if let Some(dir) = unified {
+        let own = self.saved.owned();
+        let freezer = Freezer::of(&own)?;
+        if let Some(dir) = own.unified().map(Group::find).transpose()?.flatten() {
             dir.write("cgroup.kill", "1")?;
             return match freezer {
                 // Under the freezer of version 1 a signal waits.
@@ -150,7 +147,7 @@ impl Manager for Cgroupfs {
         }
         for _ in 0..KILL_ROUNDS {
             let frozen = freezer.as_ref().map(Freezer::freeze);
-            let killed = self.kill_each();
+            let killed = kill_each(&own);
             freezer.as_ref().map_or(Ok(()), Freezer::thaw)?;
             // Nothing is born in a frozen cgroup: one round gets all.
             if killed? == 0 || matches!(frozen, Some(Ok(()))) {
@@ -167,17 +164,19 @@ impl Manager for Cgroupfs {
     }
 }
 
-impl Cgroupfs {
-    /// Sends SIGKILL to each process, and says to how many.
-    fn kill_each(&self) -> Result<usize, Error> {
-        let mut count = 0;
-        for pid in self.pids()? {
-            if kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok() {
-                count += 1;
-            }
-        }
-        Ok(count)
+/// The processes of a cgroup in all hierarchies.
+fn pids(saved: &Saved) -> Result<Vec<i32>, Error> {
+    let mut pids = Vec::new();
+    if let Some(dir) = saved.main().map(Group::find).transpose()?.flatten() {
+        collect_pids(&dir, &mut pids)?;
     }
+    Ok(pids)
+}
+
+/// Sends SIGKILL to each process, and says to how many.
+fn kill_each(saved: &Saved) -> Result<usize, Error> {
+    let pids = pids(saved)?;
+    Ok(pids.into_iter().filter(|pid| kill(Pid::from_raw(*pid), Signal::SIGKILL).is_ok()).count())
 }
 
 /// Makes what is missing of a group's path, and notes how much that was. Another container may make or

@@ -35,7 +35,8 @@ pub trait Manager: std::fmt::Debug + Send + Sync {
     fn saved(&self) -> &Saved;
 
     /// Makes it and sets its limits, before any process is in it. One that exists already has to be
-    /// empty and not frozen. After an error, what was made is there until [`Manager::remove`].
+    /// empty and not frozen. After an error, what was made is there until [`Manager::remove`], and
+    /// [`Manager::saved`] says what that is.
     fn create(&mut self, resources: &Resources) -> Result<(), Error>;
 
     /// How a process gets in, or into a sub-cgroup that exists.
@@ -57,7 +58,8 @@ pub trait Manager: std::fmt::Debug + Send + Sync {
     /// Its processes and those of its sub-cgroups.
     fn pids(&self) -> Result<Vec<i32>, Error>;
 
-    /// Sends SIGKILL to all its processes, frozen ones too; does not wait for their end.
+    /// Sends SIGKILL to all its processes, frozen ones too; does not wait for their end. Processes in a
+    /// cgroup that `create` has found there and not taken are left alone.
     fn kill(&self) -> Result<(), Error>;
 
     /// Removes what was made for the container, with the sub-cgroups it has made itself, and waits for the

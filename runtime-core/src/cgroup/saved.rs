@@ -1,6 +1,6 @@
 //! What the container's state keeps of its cgroup: enough to find and to remove it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,9 @@ pub struct Saved {
     pub driver: Driver,
     /// Its directory in each hierarchy.
     pub groups: Vec<Group>,
+    /// Whether directories that were there before have been found unused, and are the container's now.
+    #[serde(default)]
+    pub taken: bool,
 }
 
 /// The container's directory in one hierarchy.
@@ -43,6 +46,12 @@ impl Saved {
         version(self.groups.iter().map(|group| &group.hierarchy))
     }
 
+    /// The part that is the container's own: after a failed `create` there may be directories of others.
+    pub(super) fn owned(&self) -> Self {
+        let own = self.groups.iter().filter(|group| self.taken || group.made > 0);
+        Self { groups: own.cloned().collect(), ..*self }
+    }
+
     /// The unified hierarchy's directory.
     pub(super) fn unified(&self) -> Option<&Group> {
         self.groups.iter().find(|group| group.hierarchy.is_unified())
@@ -53,13 +62,9 @@ impl Saved {
         self.groups.iter().find(|group| group.hierarchy.has(controller))
     }
 
-    /// The directories that count processes, best first: the unified one, one of version 1.
-    pub(super) fn main(&self) -> Result<&Group, Error> {
-        self.unified()
-            .or_else(|| self.v1("pids"))
-            .or_else(|| self.v1("freezer"))
-            .or(self.groups.first())
-            .ok_or_else(|| Error::NotCgroup { path: PathBuf::from("/sys/fs/cgroup") })
+    /// The directory by which to find its processes.
+    pub(super) fn main(&self) -> Option<&Group> {
+        self.unified().or_else(|| self.v1("pids")).or_else(|| self.v1("freezer")).or(self.groups.first())
     }
 }
 
@@ -67,19 +72,6 @@ impl Group {
     /// The directory's path on the host.
     pub fn full_path(&self) -> PathBuf {
         self.hierarchy.mount.join(&self.path)
-    }
-
-    /// The name under `/sys/fs/cgroup` by which the hierarchy is known, `cpu,cpuacct` for one.
-    pub fn name(&self) -> &Path {
-        self.hierarchy.mount.file_name().map_or(Path::new(""), Path::new)
-    }
-
-    /// The data with which a new mount of the hierarchy is made.
-    pub fn mount_data(&self) -> String {
-        match self.hierarchy.controllers.as_slice() {
-            [name] if name.starts_with("name=") => format!("none,{name},xattr"),
-            names => names.join(","),
-        }
     }
 
     /// The root of the hierarchy.
