@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod cgroup;
 pub mod check;
 pub mod config;
+pub mod plan;
 mod pointer;
 mod sys;
 pub mod wire;

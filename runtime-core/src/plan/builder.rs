@@ -1,0 +1,195 @@
+//! The plan: an encoded program, and beside it what init does not need to know.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use super::Error;
+use crate::wire::{self, Fd, Reader, Sink, Step};
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// What a descriptor that init is given stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Descriptor {
+    /// The root filesystem's directory.
+    Rootfs,
+    /// The host's `/proc`.
+    Proc,
+    /// The listening socket in the state directory.
+    Gate,
+    /// A file through which init enters the container's cgroup, by its place among those files.
+    CgroupFile(usize),
+    /// The container's cgroup, a directory of version 2.
+    CgroupDir,
+    /// A namespace to join.
+    Namespace {
+        /// Its file.
+        path: PathBuf,
+        /// Its `CLONE_NEW*` bit.
+        kind: u32,
+    },
+    /// A pidfd of the container's init.
+    ContainerPidfd,
+    /// Where the output of hooks goes.
+    HookOutput,
+}
+
+/// What the host side does while init runs the program.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostPart {
+    /// Adjustment of the out-of-memory score, written for the payload's process.
+    pub oom_score_adj: Option<i32>,
+    /// Limits to set on the payload's process before it gives up its privileges.
+    pub rlimits: Vec<Limit>,
+    /// Hard limits to raise there at least that far, since init sets the limit later without the privilege.
+    pub hard_limits: Vec<(u32, u64)>,
+    /// Init stops at [`wire::Point::Mounted`] for the hooks of the runtime's namespaces.
+    pub hooks_at_mounted: bool,
+    /// The payload's process is a second one, which [`wire::Tag::Child`] tells.
+    pub forks: bool,
+    /// A terminal comes with [`wire::Tag::Terminal`].
+    pub terminal: bool,
+}
+
+/// A resource limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// Soft limit.
+    pub soft: u64,
+    /// Hard limit.
+    pub hard: u64,
+}
+
+/// The whole of what a configuration means on this host.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    program: Vec<u8>,
+    steps: Vec<Place>,
+    descriptors: Vec<Descriptor>,
+    namespaces: u64,
+    host: HostPart,
+}
+
+/// Where a step lies in the program, and which value of the configuration caused it.
+#[derive(Debug, Clone)]
+struct Place {
+    offset: usize,
+    origin: Cow<'static, str>,
+}
+
+impl Plan {
+    /// The program for init.
+    pub fn program(&self) -> &[u8] {
+        &self.program
+    }
+
+    /// The namespaces with which init is born: `CLONE_NEW*` bits.
+    pub fn namespaces(&self) -> u64 {
+        self.namespaces
+    }
+
+    /// What [`wire::Fd`] numbers stand for, in order; the host side opens them.
+    pub fn descriptors(&self) -> &[Descriptor] {
+        &self.descriptors
+    }
+
+    /// What the host side does.
+    pub fn host(&self) -> &HostPart {
+        &self.host
+    }
+
+    /// The number of steps.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether there is no step.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The step with this number.
+    pub fn step(&self, number: usize) -> Option<Step<'_>> {
+        let place = self.steps.get(number)?;
+        Step::decode(&mut Reader::new(self.program.get(place.offset..)?))
+    }
+
+    /// The JSON pointer of the value that caused the step with this number, if one did.
+    pub fn origin(&self, number: usize) -> Option<&str> {
+        self.steps.get(number).map(|place| place.origin.as_ref()).filter(|origin| !origin.is_empty())
+    }
+
+    /// The steps in their order, each with its origin.
+    pub fn steps(&self) -> impl Iterator<Item = (Step<'_>, Option<&str>)> {
+        (0..self.len()).filter_map(|number| Some((self.step(number)?, self.origin(number))))
+    }
+}
+
+/// A plan in the making.
+pub(super) struct Builder {
+    plan: Plan,
+    slots: u32,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        let mut program = Vec::with_capacity(4096);
+        program.put(&wire::VERSION.to_le_bytes());
+        let plan = Plan {
+            program,
+            steps: Vec::with_capacity(64),
+            descriptors: Vec::new(),
+            namespaces: 0,
+            host: HostPart::default(),
+        };
+        // Slot 0 is the root.
+        Self { plan, slots: 1 }
+    }
+
+    /// Adds a step that the value at `origin` causes; `""` for one that stands in every plan.
+    pub(super) fn add(&mut self, origin: impl Into<Cow<'static, str>>, step: Step<'_>) {
+        self.plan.steps.push(Place { offset: self.plan.program.len(), origin: origin.into() });
+        step.encode(&mut self.plan.program);
+    }
+
+    /// The number under which init has a descriptor.
+    pub(super) fn descriptor(&mut self, descriptor: Descriptor) -> Fd {
+        let known = self.plan.descriptors.iter().position(|other| *other == descriptor);
+        let number = known.unwrap_or_else(|| {
+            self.plan.descriptors.push(descriptor);
+            self.plan.descriptors.len() - 1
+        });
+        Fd(number as u32)
+    }
+
+    /// A free slot for a mount that a later step changes.
+    pub(super) fn slot(&mut self, origin: &str) -> Result<u32, Error> {
+        let slot = self.slots;
+        if slot as usize >= wire::SLOTS {
+            let message = format!("there are more than {} read-only tmpfs mounts", wire::SLOTS - 1);
+            return Err(Error::at(origin, message));
+        }
+        self.slots += 1;
+        Ok(slot)
+    }
+
+    /// Lets init be born in new namespaces.
+    pub(super) fn born_in(&mut self, kinds: u32) {
+        self.plan.namespaces |= u64::from(kinds);
+    }
+
+    /// What the host side does.
+    pub(super) fn host(&mut self) -> &mut HostPart {
+        &mut self.plan.host
+    }
+
+    pub(super) fn finish(self) -> Plan {
+        self.plan
+    }
+}

@@ -1,0 +1,313 @@
+//! What init's report means: which value of the configuration, which kernel call, which words.
+
+use std::fmt;
+
+use nix::errno::Errno;
+
+use super::Plan;
+use crate::wire::{Check, Kind, List, Report, Step, Str};
+
+/// A step of a plan that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepError {
+    /// JSON pointer of the value that caused the step.
+    pub pointer: Option<String>,
+    /// The step's name.
+    pub step: &'static str,
+    /// The system call that failed.
+    pub call: Option<&'static str>,
+    /// Its error number.
+    pub errno: Option<i32>,
+    /// What happened, in the words that engines look for.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StepError {}
+
+impl Plan {
+    /// Explains a report of a failure.
+    pub fn explain(&self, report: &Report) -> StepError {
+        let number = report.step as usize;
+        let step = self.step(number);
+        let errno = (report.kind == Kind::Errno).then_some(report.value as i32);
+        let call = errno.and_then(|_| call_name(report.call));
+        let message = match &step {
+            Some(step) => self.message(step, report, call),
+            None => format!("init reports a step {number} that the plan does not have: {}", problem(report)),
+        };
+        StepError {
+            pointer: self.origin(number).map(str::to_owned),
+            step: step.map_or("", |step| step.name()),
+            call,
+            errno,
+            message,
+            hint: step.and_then(|step| hint(&step, report)).map(str::to_owned),
+        }
+    }
+
+    fn message(&self, step: &Step<'_>, report: &Report, call: Option<&str>) -> String {
+        let what = problem(report);
+        let at = |list: &List<'_, Str<'_>>| text(list.iter().nth(report.index as usize));
+        let done = match step {
+            Step::Lookup { candidates } => return self.not_found(candidates, report),
+            Step::Exec { candidates, .. } => return format!("exec {}: {what}", at(candidates)),
+            Step::Chdir { .. } if check(report) == Some(Check::CwdOutside) => return what,
+            Step::Chdir { path, .. } => {
+                return format!("chdir to cwd ({:?}) set in config.json failed: {what}", text(Some(*path)));
+            }
+            Step::RunHook { path, .. } => {
+                let (kind, number) = hook_of(self.origin(report.step as usize));
+                let what = match report.kind {
+                    Kind::Errno => format!("fork/exec {}: {what}", text(Some(*path))),
+                    _ => what,
+                };
+                return format!("error running {kind} hook #{number}: {what}");
+            }
+            Step::MountFs { fstype, source, target, .. } => {
+                mounting(&text(Some(source.unwrap_or(*fstype))), *target)
+            }
+            Step::MountData { source, target, .. } | Step::BindMount { source, target, .. } => {
+                mounting(&text(Some(*source)), *target)
+            }
+            Step::Mask { paths } => format!("can't mask path {:?}", at(paths)),
+            Step::Readonly { paths } => format!("can't make {:?} read-only", at(paths)),
+            step => doing(step),
+        };
+        match call {
+            Some(call) => format!("{done}: {call}: {what}"),
+            None => format!("{done}: {what}"),
+        }
+    }
+
+    /// Why nothing can be executed, in the words of Go's `exec.LookPath`, which engines know.
+    fn not_found(&self, candidates: &List<'_, Str<'_>>, report: &Report) -> String {
+        let name = match self.len().checked_sub(1).and_then(|last| self.step(last)) {
+            Some(Step::Exec { args, .. }) => text(args.iter().next()),
+            _ => text(candidates.iter().next()),
+        };
+        if !name.contains('/') {
+            return format!("exec: {name:?}: executable file not found in $PATH");
+        }
+        let what = problem(report);
+        match (report.kind, check(report)) {
+            (_, Some(Check::NotRegular)) => format!("exec: {name:?}: is a directory"),
+            (Kind::Errno, _) if matches!(report.value as i32, libc::EACCES | libc::EISDIR) => {
+                format!("exec: {name:?}: {what}")
+            }
+            _ => format!("exec: {name:?}: stat {name}: {what}"),
+        }
+    }
+}
+
+fn text(text: Option<Str<'_>>) -> String {
+    text.map_or_else(String::new, |text| String::from_utf8_lossy(text.bytes()).into_owned())
+}
+
+fn mounting(source: &str, target: Str<'_>) -> String {
+    format!("error mounting {source:?} to rootfs at {:?}", text(Some(target)))
+}
+
+/// Kind and number of a hook, out of its pointer.
+fn hook_of(origin: Option<&str>) -> (&str, &str) {
+    origin.and_then(|origin| origin.strip_prefix("/hooks/")?.split_once('/')).unwrap_or(("a", "0"))
+}
+
+/// What a step was about to do.
+fn doing(step: &Step<'_>) -> String {
+    let about = |what: &str, name: &Str<'_>| format!("{what} {:?}", text(Some(*name)));
+    match step {
+        Step::EnterCgroup { .. } => "unable to enter the container's cgroup".into(),
+        Step::Setns { .. } => "unable to join a namespace".into(),
+        Step::BecomeRoot {} => "unable to become root of the user namespace".into(),
+        Step::Unshare { .. } => "unable to make namespaces".into(),
+        Step::Fork { .. } => "unable to start the container's process".into(),
+        Step::EnterRootfs { .. } | Step::OpenRoot {} => "unable to open the root filesystem".into(),
+        Step::Propagation { path, .. } => about("unable to change the propagation of", path),
+        Step::PrivateParent {} => "unable to make the mount below the root filesystem private".into(),
+        Step::TakeRoot { .. } => "unable to mount the root filesystem".into(),
+        Step::RealDirectory { path, .. } => format!("{} must be an ordinary directory", text(Some(*path))),
+        Step::MakeDirectory { path } => about("unable to make the directory", path),
+        Step::MountSetattr { .. } => "unable to change a mount's attributes".into(),
+        Step::MakeNode { path, .. } => about("unable to make the device", path),
+        Step::MakeSymlink { path, .. } => about("unable to make the link", path),
+        Step::WriteSysctl { path, .. } => about("unable to write the kernel parameter", path),
+        Step::PivotRoot { .. } => "pivot_root".into(),
+        Step::MoveRoot { .. } => "unable to move the root filesystem".into(),
+        Step::Sethostname { name } => about("unable to set the host name", name),
+        Step::Setdomainname { name } => about("unable to set the domain name", name),
+        Step::LoopbackUp {} => "unable to bring the loopback interface up".into(),
+        Step::OpenConsole { .. } => "unable to open the terminal".into(),
+        Step::SessionKeyring { .. } => "unable to join a session keyring".into(),
+        Step::OwnStdio { .. } => "unable to own the standard streams".into(),
+        Step::CapBound { .. } | Step::SetCaps { .. } => "unable to apply caps".into(),
+        Step::SetGroups { .. } => "unable to set the supplementary groups".into(),
+        Step::SetIds { uid, gid } => format!("unable to become user {uid}, group {gid}"),
+        Step::SetRlimit { resource, .. } => format!("error setting rlimit {resource}"),
+        step => step.name().into(),
+    }
+}
+
+/// What went wrong, without where.
+fn problem(report: &Report) -> String {
+    match report.kind {
+        Kind::Errno => errno_words(report.value as i32),
+        Kind::Exit => format!("exit status {}", report.value),
+        Kind::Signal => format!("signal: {}", signal_words(report.value as i32)),
+        Kind::Timeout => format!("hook ran past specified timeout of {}s", report.value),
+        Kind::Check => check(report).map_or("an unknown check failed", check_words).into(),
+    }
+}
+
+fn check(report: &Report) -> Option<Check> {
+    if report.kind == Kind::Check { Check::from_number(report.value) } else { None }
+}
+
+fn check_words(check: Check) -> &'static str {
+    match check {
+        Check::Program => "the program cannot be decoded",
+        Check::CwdOutside => {
+            "current working directory is outside of container mount namespace root -- possible container breakout detected"
+        }
+        Check::MountMoved => "the mount is not at its target: the path was changed meanwhile",
+        Check::OtherNode => "another file has this name",
+        Check::NotPtmx => "/dev/pts/ptmx is not the multiplexer of a devpts",
+        Check::SysctlValue => "the parameter has another value after it was written",
+        Check::NotRegular => "not a regular file",
+        Check::NotDirectory => "not a directory, or reached by a symbolic link",
+        Check::Message => "an unexpected message",
+        Check::SymlinkLoop => "too many levels of symbolic links",
+    }
+}
+
+/// An error number in the words that Go's programs use, and therefore engines look for.
+pub(crate) fn errno_words(number: i32) -> String {
+    match Errno::from_raw(number) {
+        Errno::UnknownErrno => format!("errno {number}"),
+        Errno::EIO => "input/output error".into(),
+        Errno::ELOOP => "too many levels of symbolic links".into(),
+        Errno::ENOSYS => "function not implemented".into(),
+        Errno::ENOTSUP => "operation not supported".into(),
+        Errno::EUSERS => "too many users".into(),
+        errno => errno.desc().to_lowercase(),
+    }
+}
+
+fn signal_words(number: i32) -> String {
+    match number {
+        libc::SIGKILL => "killed".into(),
+        libc::SIGTERM => "terminated".into(),
+        libc::SIGSEGV => "segmentation fault".into(),
+        libc::SIGABRT => "aborted".into(),
+        number => format!("signal {number}"),
+    }
+}
+
+fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
+    if report.kind != Kind::Errno {
+        return match (step, check(report)?) {
+            (Step::OpenConsole { .. }, _) => Some("mount a devpts at /dev/pts"),
+            _ => None,
+        };
+    }
+    match (step, report.value as i32) {
+        (Step::BindMount { .. }, libc::ENOENT) => Some("the source must exist on the host"),
+        (Step::BindMount { .. }, libc::ENOTDIR) => {
+            Some("source and target must both be directories, or neither")
+        }
+        (Step::BindMount { recursive: false, .. }, libc::EINVAL) => {
+            Some("use rbind for a source with mounts below it")
+        }
+        (Step::MountFs { .. } | Step::MountData { .. }, libc::ENODEV) => {
+            Some("the kernel does not know this filesystem type")
+        }
+        (Step::OpenConsole { .. }, libc::ENOENT) => Some("mount a devpts at /dev/pts"),
+        (Step::Exec { .. }, libc::ENOENT) => Some("the interpreter or loader that the file names is missing"),
+        (Step::Exec { .. }, libc::ENOEXEC) => {
+            Some("the file must be a program for this architecture, or a script that begins with #!")
+        }
+        _ => None,
+    }
+}
+
+/// The name of a system call that init makes.
+fn call_name(number: u32) -> Option<&'static str> {
+    CALLS.iter().find(|(call, _)| u32::try_from(*call) == Ok(number)).map(|(_, name)| *name)
+}
+
+const CALLS: [(libc::c_long, &str); 67] = [
+    (libc::SYS_accept4, "accept4"),
+    (libc::SYS_capset, "capset"),
+    (libc::SYS_chdir, "chdir"),
+    (libc::SYS_chroot, "chroot"),
+    (libc::SYS_clone3, "clone3"),
+    (libc::SYS_close_range, "close_range"),
+    (libc::SYS_dup3, "dup3"),
+    (libc::SYS_execve, "execve"),
+    (libc::SYS_execveat, "execveat"),
+    (libc::SYS_faccessat, "faccessat"),
+    (libc::SYS_faccessat2, "faccessat2"),
+    (libc::SYS_fchdir, "fchdir"),
+    (libc::SYS_fchmod, "fchmod"),
+    (libc::SYS_fchown, "fchown"),
+    (libc::SYS_fchownat, "fchownat"),
+    (libc::SYS_fcntl, "fcntl"),
+    (libc::SYS_fsconfig, "fsconfig"),
+    (libc::SYS_fsmount, "fsmount"),
+    (libc::SYS_fsopen, "fsopen"),
+    (libc::SYS_fstat, "fstat"),
+    (libc::SYS_fstatfs, "fstatfs"),
+    (libc::SYS_ftruncate, "ftruncate"),
+    (libc::SYS_getcwd, "getcwd"),
+    (libc::SYS_ioctl, "ioctl"),
+    (libc::SYS_keyctl, "keyctl"),
+    (libc::SYS_linkat, "linkat"),
+    (libc::SYS_memfd_create, "memfd_create"),
+    (libc::SYS_mkdirat, "mkdirat"),
+    (libc::SYS_mknodat, "mknodat"),
+    (libc::SYS_mmap, "mmap"),
+    (libc::SYS_mount, "mount"),
+    (libc::SYS_mount_setattr, "mount_setattr"),
+    (libc::SYS_move_mount, "move_mount"),
+    (libc::SYS_newfstatat, "newfstatat"),
+    (libc::SYS_open_tree, "open_tree"),
+    (libc::SYS_openat, "openat"),
+    (libc::SYS_openat2, "openat2"),
+    (libc::SYS_pidfd_open, "pidfd_open"),
+    (libc::SYS_pivot_root, "pivot_root"),
+    (libc::SYS_ppoll, "ppoll"),
+    (libc::SYS_prctl, "prctl"),
+    (libc::SYS_pread64, "pread64"),
+    (libc::SYS_prlimit64, "prlimit64"),
+    (libc::SYS_pwrite64, "pwrite64"),
+    (libc::SYS_read, "read"),
+    (libc::SYS_readlinkat, "readlinkat"),
+    (libc::SYS_recvmsg, "recvmsg"),
+    (libc::SYS_rt_sigaction, "rt_sigaction"),
+    (libc::SYS_rt_sigprocmask, "rt_sigprocmask"),
+    (libc::SYS_sendmsg, "sendmsg"),
+    (libc::SYS_setdomainname, "setdomainname"),
+    (libc::SYS_setgroups, "setgroups"),
+    (libc::SYS_sethostname, "sethostname"),
+    (libc::SYS_setns, "setns"),
+    (libc::SYS_setpgid, "setpgid"),
+    (libc::SYS_setresgid, "setresgid"),
+    (libc::SYS_setresuid, "setresuid"),
+    (libc::SYS_setrlimit, "setrlimit"),
+    (libc::SYS_setsid, "setsid"),
+    (libc::SYS_socket, "socket"),
+    (libc::SYS_statx, "statx"),
+    (libc::SYS_symlinkat, "symlinkat"),
+    (libc::SYS_umask, "umask"),
+    (libc::SYS_umount2, "umount2"),
+    (libc::SYS_unshare, "unshare"),
+    (libc::SYS_waitid, "waitid"),
+    (libc::SYS_write, "write"),
+];

@@ -1,0 +1,104 @@
+//! `/hooks`: those that run in the container's namespaces are steps, the others the host side's.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::builder::{Builder, Descriptor};
+use super::process::strings;
+use super::{Error, Options};
+use crate::config::{Hook, Spec};
+use crate::wire::{Bytes, List, PID_WIDTH, Point, Step, Str};
+
+/// The state of a container as a hook reads it; its pid follows.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct State<'a> {
+    oci_version: &'a str,
+    id: &'a str,
+    status: &'a str,
+    bundle: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: &'a BTreeMap<String, String>,
+}
+
+/// The document with a field of blanks for the pid, which only init knows as its namespace has it.
+fn document(spec: &Spec, options: &Options<'_>, status: &str) -> Result<(Vec<u8>, u32), Error> {
+    let state = State {
+        oci_version: &spec.oci_version,
+        id: options.id,
+        status,
+        bundle: &options.bundle.to_string_lossy(),
+        annotations: &spec.annotations,
+    };
+    let rest = serde_json::to_vec(&state).map_err(|error| Error::at("/annotations", error.to_string()))?;
+    let mut document = b"{\"pid\":".to_vec();
+    let at = document.len() as u32;
+    document.resize(document.len() + PID_WIDTH, b' ');
+    document.push(b',');
+    document.extend(rest.iter().skip(1));
+    Ok((document, at))
+}
+
+/// Stops for the hooks of the runtime's namespaces, then runs `createContainer`: the mounts are made, and the host's
+/// tree is still there.
+pub(super) fn before_pivot(builder: &mut Builder, spec: &Spec, options: &Options<'_>) -> Result<(), Error> {
+    let hooks = &spec.hooks;
+    if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+        builder.add("/hooks", Step::Rendezvous { point: Point::Mounted as u32 });
+        builder.host().hooks_at_mounted = true;
+    }
+    if hooks.create_container.is_empty() {
+        return Ok(());
+    }
+    let state = document(spec, options, "creating")?;
+    let env: Vec<&str> = options.hook_env.iter().map(String::as_str).collect();
+    let output = builder.descriptor(Descriptor::HookOutput);
+    for (index, hook) in hooks.create_container.iter().enumerate() {
+        let at = format!("/hooks/createContainer/{index}");
+        run(builder, at, hook, &env, &state, Some(output));
+    }
+    Ok(())
+}
+
+/// Runs `startContainer`, as the container's user and with its environment.
+pub(super) fn at_start(
+    builder: &mut Builder,
+    spec: &Spec,
+    options: &Options<'_>,
+    env: &[&str],
+) -> Result<(), Error> {
+    if spec.hooks.start_container.is_empty() {
+        return Ok(());
+    }
+    let state = document(spec, options, "created")?;
+    for (index, hook) in spec.hooks.start_container.iter().enumerate() {
+        run(builder, format!("/hooks/startContainer/{index}"), hook, env, &state, None);
+    }
+    Ok(())
+}
+
+fn run(
+    builder: &mut Builder,
+    at: String,
+    hook: &Hook,
+    inherited: &[&str],
+    (state, pid_at): &(Vec<u8>, u32),
+    output: Option<crate::wire::Fd>,
+) {
+    let args = if hook.args.is_empty() { vec![Str::from(hook.path.as_str())] } else { strings(&hook.args) };
+    let env = match &hook.env {
+        Some(env) => strings(env),
+        None => strings(inherited),
+    };
+    let step = Step::RunHook {
+        path: Str::from(hook.path.as_str()),
+        args: List::Items(&args),
+        env: List::Items(&env),
+        timeout: hook.timeout.map_or(0, |seconds| u32::try_from(seconds).unwrap_or(u32::MAX)),
+        state: Bytes(state),
+        pid_at: *pid_at,
+        output,
+    };
+    builder.add(at, step);
+}

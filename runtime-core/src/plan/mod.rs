@@ -1,0 +1,270 @@
+//! What a configuration means on this host: a program for init, and what the host side does meanwhile.
+//!
+//! Planning is pure: it looks at nothing but its arguments, so a plan can be printed and tested anywhere. The order of
+//! the steps is what a container's security hangs on; it stands in [`container`] and [`process`] alone.
+
+mod builder;
+mod cgroup_mount;
+mod explain;
+mod hooks;
+mod mounts;
+mod namespaces;
+mod options;
+mod paths;
+mod print;
+mod process;
+mod rootfs;
+mod sysctl;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use crate::check::Checked;
+use crate::config::{Process, Spec};
+use crate::wire::{Fd, Step, Str};
+
+use builder::Builder;
+use namespaces::{NETWORK, Namespaces, PID, USER};
+use process::Payload;
+use rootfs::Root;
+
+pub use builder::{Descriptor, HostPart, Limit, Plan};
+pub use explain::StepError;
+pub use options::known as mount_options;
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// JSON pointer of the value at fault.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    fn at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into(), hint: None }
+    }
+
+    /// For a value that [`Checked`] should have kept away.
+    fn unknown(pointer: impl Into<String>, value: &str) -> Self {
+        Self::at(pointer, format!("unknown value {value:?}"))
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// What a plan has to know of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// The highest capability that the kernel knows.
+    pub last_capability: u8,
+    /// Whether there is a `/proc/kcore`.
+    pub kcore: bool,
+}
+
+/// The container's cgroup, as far as it is made before init.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cgroup<'a> {
+    /// The number of files through which init enters it; none where it is born in it.
+    pub files: usize,
+    /// The hierarchies of the host.
+    pub hierarchies: &'a [Hierarchy<'a>],
+}
+
+/// A hierarchy of cgroups.
+#[derive(Debug, Clone, Copy)]
+pub struct Hierarchy<'a> {
+    /// Its controllers, or `name=NAME`; none for the unified one of version 2.
+    pub controllers: &'a [String],
+    /// Where the host has it mounted.
+    pub mount: &'a Path,
+    /// The container's cgroup in it.
+    pub own: &'a Path,
+}
+
+/// What the caller of `create` decides.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// The bundle's directory.
+    pub bundle: &'a Path,
+    /// The container's cgroup.
+    pub cgroup: Cgroup<'a>,
+    /// The container is created now and started later, through a gate.
+    pub gate: bool,
+    /// The root cannot be pivoted.
+    pub no_pivot: bool,
+    /// The payload keeps the caller's session keyring.
+    pub no_new_keyring: bool,
+    /// Environment of the payload that outdoes the configuration's.
+    pub extra_env: &'a [String],
+    /// Environment of hooks that give none.
+    pub hook_env: &'a [String],
+    /// A directory with `notify.sock` for the payload.
+    pub notify_dir: Option<&'a Path>,
+}
+
+/// What the caller of `exec` decides, and what it knows of the container.
+#[derive(Debug, Clone, Copy)]
+pub struct JoinOptions<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// The namespaces that the container does not share with the caller: `CLONE_NEW*` bits.
+    pub namespaces: u32,
+    /// The process is born in the container's cgroup.
+    pub born_in_cgroup: bool,
+    /// The number of files through which it enters its cgroup.
+    pub cgroup_files: usize,
+    /// The process keeps the caller's session keyring.
+    pub no_new_keyring: bool,
+    /// Environment that outdoes the process's own.
+    pub extra_env: &'a [String],
+}
+
+/// The plan for a container.
+///
+/// The order, and why:
+/// 1. Before it touches anything, init cannot be traced and does not outlive its creator. It enters its cgroup, so that
+///    all that follows is accounted there.
+/// 2. It takes hold of the root filesystem, then leaves the host's namespaces.
+/// 3. The tree is built while the host's is still there, in the order of the configuration: sources of mounts are host
+///    paths. Hooks come when all is mounted and may still change it (network devices, drivers), so parameters of devices that
+///    they make, and what must not be written or seen, come after them.
+/// 4. After the pivot no path leads to the host. The terminal is made in the container's devpts; only then do mounts
+///    become read-only, and only then is nothing more opened but by the payload's rights.
+/// 5. Rights are given up last, and the descriptors that could lead out before them. What `create` can report is
+///    done before the gate; what would hinder init is done after it.
+pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> Result<Plan, Error> {
+    let spec: &Spec = config;
+    let Some(process) = &spec.process else {
+        return Err(Error::at("/process", "process property must not be empty"));
+    };
+    let notify_env = options.notify_dir.map(|_| format!("NOTIFY_SOCKET={NOTIFY}/notify.sock"));
+    let extra_env: Vec<String> = options.extra_env.iter().cloned().chain(notify_env).collect();
+    let payload = Payload::of(process, "/process", &extra_env)?;
+    let namespaces = Namespaces::of(spec)?;
+    let root = Root::of(spec, &namespaces)?;
+
+    let mut builder = Builder::new();
+    let gate = options.gate.then(|| builder.descriptor(Descriptor::Gate));
+
+    begin(&mut builder);
+    enter_cgroup(&mut builder, options.cgroup.files);
+
+    root.hold(&mut builder);
+    namespaces.plan(&mut builder, options);
+
+    root.take(&mut builder);
+    Root::real_directories(&mut builder);
+    let deferred = mounts::plan(&mut builder, spec, &namespaces, options)?;
+    if let Some(dir) = options.notify_dir {
+        mounts::notify(&mut builder, dir, NOTIFY);
+    }
+    if paths::clean(&process.cwd) != "/" {
+        builder.add("/process/cwd", Step::MakeDirectory { path: Str::from(process.cwd.as_str()) });
+    }
+    root.devices(&mut builder, facts)?;
+    hooks::before_pivot(&mut builder, spec, options)?;
+    sysctl::plan(&mut builder, spec, &namespaces)?;
+    root.restrict(&mut builder);
+
+    root.pivot(&mut builder, options);
+    names(&mut builder, spec);
+    if namespaces.new & NETWORK != 0 {
+        builder.add("/linux/namespaces", Step::LoopbackUp {});
+    }
+    payload.session(&mut builder, true);
+    for mount in deferred {
+        mount.settle(&mut builder);
+    }
+    root.settle(&mut builder);
+
+    keyring(&mut builder, options.id, options.no_new_keyring);
+    payload.home(&mut builder);
+    builder.add("", Step::CloseFds { gate });
+    payload.identity(&mut builder, facts);
+    payload.look_up(&mut builder);
+    let late = payload.limits(&mut builder)?;
+    builder.add("", Step::AwaitStart { gate });
+
+    hooks::at_start(&mut builder, spec, options, payload.env())?;
+    payload.execute(&mut builder, late);
+    Ok(builder.finish())
+}
+
+/// The plan for one more process in a running container.
+///
+/// Init joins the container's namespaces from outside its cgroup: what could stall or be killed there is the second
+/// clone alone, which is the process itself. A container that is its own root already has nothing to mount.
+pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> Result<Plan, Error> {
+    let payload = Payload::of(process, "", options.extra_env)?;
+    let mut builder = Builder::new();
+
+    begin(&mut builder);
+    if options.namespaces != 0 {
+        let target = builder.descriptor(Descriptor::ContainerPidfd);
+        builder.add("", Step::Setns { target, kinds: options.namespaces });
+    }
+    if options.namespaces & USER != 0 {
+        builder.add("", Step::BecomeRoot {});
+    }
+    if options.born_in_cgroup || options.namespaces & PID != 0 {
+        let cgroup = options.born_in_cgroup.then(|| builder.descriptor(Descriptor::CgroupDir));
+        builder.add("", Step::Fork { cgroup });
+        builder.host().forks = true;
+    }
+    builder.add("", Step::DieWithParent {});
+    enter_cgroup(&mut builder, options.cgroup_files);
+    builder.add("", Step::OpenRoot {});
+
+    payload.session(&mut builder, false);
+    keyring(&mut builder, options.id, options.no_new_keyring);
+    payload.home(&mut builder);
+    builder.add("", Step::CloseFds { gate: None });
+    payload.identity(&mut builder, facts);
+    payload.look_up(&mut builder);
+    let late = payload.limits(&mut builder)?;
+    builder.add("", Step::AwaitStart { gate: None });
+    payload.execute(&mut builder, late);
+    Ok(builder.finish())
+}
+
+/// Where the payload finds the directory of its notification socket.
+const NOTIFY: &str = "/run/notify";
+
+fn begin(builder: &mut Builder) {
+    builder.add("", Step::Undumpable {});
+    builder.add("", Step::DieWithParent {});
+    builder.add("", Step::ResetSignals {});
+}
+
+fn enter_cgroup(builder: &mut Builder, files: usize) {
+    for number in 0..files {
+        let file: Fd = builder.descriptor(Descriptor::CgroupFile(number));
+        builder.add("/linux/cgroupsPath", Step::EnterCgroup { file });
+    }
+}
+
+fn names(builder: &mut Builder, spec: &Spec) {
+    if let Some(name) = &spec.hostname {
+        builder.add("/hostname", Step::Sethostname { name: Str::from(name.as_str()) });
+    }
+    if let Some(name) = &spec.domainname {
+        builder.add("/domainname", Step::Setdomainname { name: Str::from(name.as_str()) });
+    }
+}
+
+fn keyring(builder: &mut Builder, id: &str, keep: bool) {
+    if !keep {
+        let name = format!("_ses.{id}");
+        builder.add("", Step::SessionKeyring { name: Str::from(name.as_str()) });
+    }
+}

@@ -1,0 +1,246 @@
+//! `/mounts`: each entry becomes one step, or a few for the cgroup hierarchies.
+
+use std::path::Path;
+
+use super::builder::Builder;
+use super::namespaces::Namespaces;
+use super::options::{self, READ_ONLY, SUPERBLOCK};
+use super::paths::{below, clean};
+use super::{Error, Options, cgroup_mount};
+use crate::config::{Mount, Spec};
+use crate::wire::{Attrs, List, Setting, Step, Str};
+
+/// What may be mounted over a file of procfs: those that lxcfs and the like imitate, and of which nothing that the
+/// runtime does depends.
+const OVER_PROC: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+/// The longest value that `fsconfig(2)` takes.
+const LONGEST_VALUE: usize = 255;
+
+/// What `mount(2)` reads of its options: a page with its terminating NUL.
+const LONGEST_DATA: usize = 4095;
+
+/// A mount that is made writable and becomes read-only when everything has been made below it.
+pub(super) struct Deferred {
+    origin: String,
+    slot: u32,
+}
+
+impl Deferred {
+    pub(super) fn settle(&self, builder: &mut Builder) {
+        builder.add(self.origin.clone(), Step::MountSetattr { slot: self.slot, attrs: READ_ONLY });
+    }
+}
+
+/// One entry of `/mounts`, read.
+pub(super) struct Entry<'a> {
+    pub(super) mount: &'a Mount,
+    pub(super) at: String,
+    pub(super) target: String,
+    pub(super) options: options::Options<'a>,
+}
+
+/// Makes the mounts in their order.
+pub(super) fn plan(
+    builder: &mut Builder,
+    spec: &Spec,
+    namespaces: &Namespaces<'_>,
+    options: &Options<'_>,
+) -> Result<Vec<Deferred>, Error> {
+    let mut deferred = Vec::new();
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        let entry = Entry::read(mount, index)?;
+        match mount.typ.as_deref() {
+            _ if entry.options.remount => entry.remount(builder)?,
+            _ if entry.is_bind() => entry.bind(builder, options)?,
+            Some("cgroup") => cgroup_mount::plan(builder, &entry, namespaces, options)?,
+            Some(fstype) => deferred.extend(entry.filesystem(builder, fstype)?),
+            None => {
+                let error = Error::at(format!("{}/type", entry.at), "the filesystem type is missing");
+                return Err(error.hint("for a bind mount give the option bind or rbind"));
+            }
+        }
+    }
+    Ok(deferred)
+}
+
+impl<'a> Entry<'a> {
+    fn read(mount: &'a Mount, index: usize) -> Result<Self, Error> {
+        let at = format!("/mounts/{index}");
+        let options = options::Options::parse(&mount.options).map_err(|option| {
+            let word = mount.options.get(option).map_or("", String::as_str);
+            Error::at(format!("{at}/options/{option}"), format!("the option {word:?} is not supported yet"))
+        })?;
+        let entry = Self { mount, at, target: clean(&mount.destination), options };
+        entry.allowed()?;
+        Ok(entry)
+    }
+
+    fn is_bind(&self) -> bool {
+        self.options.bind.is_some() || self.mount.typ.as_deref() == Some("bind")
+    }
+
+    /// The runtime's own work, and the kernel's view of a process of itself, depend on a procfs that is one.
+    fn allowed(&self) -> Result<(), Error> {
+        let destination = &self.target;
+        let refuse = |why| {
+            Err(Error::at(
+                format!("{}/destination", self.at),
+                format!("{destination:?} cannot be mounted because {why}"),
+            ))
+        };
+        if destination == "/" {
+            return refuse("it is the root: give the root filesystem as /root/path");
+        }
+        if destination == "/proc" {
+            let host_proc = self.mount.source.as_deref().is_some_and(|source| clean(source) == "/proc");
+            let is_proc = if self.is_bind() { host_proc } else { self.mount.typ.as_deref() == Some("proc") };
+            return if is_proc { Ok(()) } else { refuse("it is not of type proc") };
+        }
+        if below(destination, "/proc") && !OVER_PROC.contains(&destination.as_str()) {
+            return refuse("it is inside /proc");
+        }
+        Ok(())
+    }
+
+    /// Whether links on the way to the target are refused: nothing that an image says may lead a mount of the
+    /// kernel's own files, or one over them, elsewhere.
+    fn nofollow(&self) -> bool {
+        let of_kernel = |directory| self.target == directory || below(&self.target, directory);
+        of_kernel("/proc") || of_kernel("/sys") || matches!(self.mount.typ.as_deref(), Some("proc" | "sysfs"))
+    }
+
+    fn bind(&self, builder: &mut Builder, options: &Options<'_>) -> Result<(), Error> {
+        let Some(source) = &self.mount.source else {
+            return Err(Error::at(format!("{}/source", self.at), "a bind mount needs a source"));
+        };
+        if let Some(word) = self.options.data.first() {
+            let message = format!("{word:?} is not an option of a bind mount");
+            return Err(Error::at(format!("{}/options", self.at), message));
+        }
+        let source = options.bundle.join(source);
+        let step = Step::BindMount {
+            source: Str::new(source.as_os_str().as_encoded_bytes()),
+            recursive: self.options.bind == Some(true),
+            attrs: self.options.attrs,
+            target: Str::from(self.target.as_str()),
+            nofollow: self.nofollow(),
+        };
+        builder.add(self.at.clone(), step);
+        Ok(())
+    }
+
+    fn filesystem(&self, builder: &mut Builder, fstype: &str) -> Result<Option<Deferred>, Error> {
+        let words = self.settings();
+        let only_mount_can = self.options.superblock & libc::MS_I_VERSION != 0;
+        let settings: Vec<Setting<'_>> = words.iter().map(|word| setting(word)).collect();
+        let long =
+            |setting: &Setting<'_>| setting.value.is_some_and(|value| value.bytes().len() > LONGEST_VALUE);
+        if only_mount_can || settings.iter().any(long) {
+            self.mount_data(builder, fstype, 0)?;
+            return Ok(None);
+        }
+
+        // Mounts, devices and the working directory may have to be made below these.
+        let defer = self.options.read_only() && (fstype == "tmpfs" || self.target == "/dev");
+        let slot = if defer { Some(builder.slot(&self.at)?) } else { None };
+        let mut attrs = self.options.attrs;
+        let mut superblock = self.options.superblock;
+        if defer {
+            attrs.set &= !READ_ONLY.set;
+        } else if self.options.read_only() {
+            superblock |= libc::MS_RDONLY;
+        }
+        let flags =
+            SUPERBLOCK.iter().filter(|(flag, _)| superblock & flag != 0).map(|(_, word)| setting(word));
+        let all: Vec<Setting<'_>> = flags.chain(settings).collect();
+        let step = Step::MountFs {
+            fstype: Str::from(fstype),
+            source: self.mount.source.as_deref().map(Str::from),
+            options: List::Items(&all),
+            attrs,
+            target: Str::from(self.target.as_str()),
+            nofollow: self.nofollow(),
+            keep: slot,
+        };
+        builder.add(self.at.clone(), step);
+        Ok(slot.map(|slot| Deferred { origin: self.at.clone(), slot }))
+    }
+
+    /// Changes the mount that is at the target: its superblock, or with `bind` its own attributes alone.
+    fn remount(&self, builder: &mut Builder) -> Result<(), Error> {
+        let bind = if self.options.bind.is_some() { libc::MS_BIND } else { 0 };
+        self.mount_data(builder, self.mount.typ.as_deref().unwrap_or("none"), libc::MS_REMOUNT | bind)
+    }
+
+    fn mount_data(&self, builder: &mut Builder, fstype: &str, flags: u64) -> Result<(), Error> {
+        let data = self.options.data.join(",");
+        if data.len() > LONGEST_DATA {
+            let message = format!("the options are {} bytes long; mount(2) reads {LONGEST_DATA}", data.len());
+            return Err(Error::at(format!("{}/options", self.at), message));
+        }
+        let read_only = if self.options.read_only() { libc::MS_RDONLY } else { 0 };
+        let step = Step::MountData {
+            fstype: Str::from(fstype),
+            source: Str::from(self.mount.source.as_deref().unwrap_or("none")),
+            flags: flags | self.options.superblock | read_only,
+            data: Str::from(data.as_str()),
+            attrs: self.options.attrs,
+            target: Str::from(self.target.as_str()),
+        };
+        builder.add(self.at.clone(), step);
+        Ok(())
+    }
+
+    /// The filesystem's own options, one by one: mount(2) takes them with commas between them, so one word of the
+    /// configuration may hold several. A backslash takes the comma its meaning, as overlayfs has it.
+    pub(super) fn settings(&self) -> Vec<&'a str> {
+        let mut settings = Vec::new();
+        for word in &self.options.data {
+            let mut escaped = false;
+            let parts = word.split(move |letter| {
+                let separates = letter == ',' && !escaped;
+                escaped = letter == '\\' && !escaped;
+                separates
+            });
+            settings.extend(parts.filter(|part| !part.is_empty()));
+        }
+        settings
+    }
+}
+
+/// Gives the payload a directory of the runtime's, in which it can send but change nothing.
+pub(super) fn notify(builder: &mut Builder, source: &Path, target: &str) {
+    let step = Step::BindMount {
+        source: Str::new(source.as_os_str().as_encoded_bytes()),
+        recursive: false,
+        attrs: set(READ_ONLY.set | options::HARMLESS),
+        target: Str::from(target),
+        nofollow: false,
+    };
+    builder.add("", step);
+}
+
+/// One option of a filesystem.
+pub(super) fn setting(word: &str) -> Setting<'_> {
+    match word.split_once('=') {
+        Some((key, value)) => Setting { key: Str::from(key), value: Some(Str::from(value)) },
+        None => Setting { key: Str::from(word), value: None },
+    }
+}
+
+/// Attributes to set on a mount.
+pub(super) fn set(bits: u32) -> Attrs {
+    Attrs { set: bits, ..Attrs::default() }
+}

@@ -1,0 +1,41 @@
+//! Paths as text. Nothing here looks at a file: links are resolved by init, inside the root.
+
+/// The path from the root, without empty parts, `.` and `..`.
+pub(super) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// Whether a clean path lies below a clean directory.
+pub(super) fn below(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.len() > 1 && rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{below, clean};
+
+    #[test]
+    fn paths_are_cleaned() {
+        for (path, expected) in
+            [("", "/"), ("/", "/"), ("a//b/./c/", "/a/b/c"), ("/a/../b", "/b"), ("/../../a", "/a")]
+        {
+            assert_eq!(clean(path), expected);
+            assert_eq!(clean(&clean(path)), expected);
+        }
+    }
+
+    #[test]
+    fn below_is_by_parts() {
+        assert!(below("/proc/stat", "/proc"));
+        assert!(!below("/proc", "/proc"));
+        assert!(!below("/process", "/proc"));
+    }
+}

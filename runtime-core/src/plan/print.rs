@@ -1,0 +1,191 @@
+//! A plan as text and as JSON, for `corten plan`.
+
+use std::fmt::{self, Write};
+
+use serde_json::{Map, Value as Json, json};
+
+use super::namespaces::KINDS;
+use super::{Descriptor, Plan};
+use crate::wire::{Attrs, Setting, Step, Value};
+
+const ATTRIBUTES: [(u32, &str); 8] = [
+    (0x1, "ro"),
+    (0x2, "nosuid"),
+    (0x4, "nodev"),
+    (0x8, "noexec"),
+    (0x10, "noatime"),
+    (0x20, "strictatime"),
+    (0x80, "nodiratime"),
+    (0x20_0000, "nosymfollow"),
+];
+
+const PROPAGATION: [(u64, &str); 5] = [
+    (libc::MS_SHARED, "shared"),
+    (libc::MS_SLAVE, "slave"),
+    (libc::MS_PRIVATE, "private"),
+    (libc::MS_UNBINDABLE, "unbindable"),
+    (libc::MS_REC, "rec"),
+];
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "clone: {}", names(self.namespaces(), &kinds()))?;
+        for (number, descriptor) in self.descriptors().iter().enumerate() {
+            writeln!(f, "fd {number}: {descriptor}")?;
+        }
+        let host = host(self);
+        if !host.is_empty() {
+            writeln!(f, "host: {}", Json::Object(host))?;
+        }
+        for (number, (step, origin)) in self.steps().enumerate() {
+            let mut line = format!("{number:3} {}", step.name());
+            operands(&step, &mut |name, value| {
+                // Writing to a string cannot fail.
+                let _ = match value {
+                    Json::Bool(true) => write!(line, " {name}"),
+                    Json::Bool(false) | Json::Null => Ok(()),
+                    value => write!(line, " {name}={value}"),
+                };
+            });
+            match origin {
+                Some(origin) => writeln!(f, "{line}  <- {origin}")?,
+                None => writeln!(f, "{line}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// The plan as a document.
+    pub fn to_json(&self) -> Json {
+        let steps = self.steps().map(|(step, origin)| {
+            let mut object = Map::new();
+            object.insert("step".into(), step.name().into());
+            if let Some(origin) = origin {
+                object.insert("origin".into(), origin.into());
+            }
+            operands(&step, &mut |name, value| {
+                object.insert(name.into(), value);
+            });
+            Json::Object(object)
+        });
+        let descriptors = self.descriptors().iter().map(|descriptor| Json::from(descriptor.to_string()));
+        json!({
+            "version": crate::wire::VERSION,
+            "clone": names(self.namespaces(), &kinds()),
+            "descriptors": descriptors.collect::<Vec<_>>(),
+            "host": host(self),
+            "steps": steps.collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl fmt::Display for Descriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Descriptor::Rootfs => f.write_str("root filesystem"),
+            Descriptor::Proc => f.write_str("/proc of the host"),
+            Descriptor::Gate => f.write_str("start gate"),
+            Descriptor::CgroupFile(number) => write!(f, "cgroup file {number}"),
+            Descriptor::CgroupDir => f.write_str("cgroup"),
+            Descriptor::Namespace { path, kind } => {
+                write!(f, "{} namespace {}", names((*kind).into(), &kinds()), path.display())
+            }
+            Descriptor::ContainerPidfd => f.write_str("pidfd of the container"),
+            Descriptor::HookOutput => f.write_str("output of hooks"),
+        }
+    }
+}
+
+fn host(plan: &Plan) -> Map<String, Json> {
+    let host = plan.host();
+    let limit = |value: u64| if value == u64::MAX { Json::from("unlimited") } else { value.into() };
+    let mut object = Map::new();
+    if let Some(score) = host.oom_score_adj {
+        object.insert("oomScoreAdj".into(), score.into());
+    }
+    let set =
+        host.rlimits.iter().map(|rlimit| json!([rlimit.resource, limit(rlimit.soft), limit(rlimit.hard)]));
+    let raised = host.hard_limits.iter().map(|(resource, hard)| json!([resource, limit(*hard)]));
+    for (name, list) in [("rlimits", set.collect::<Vec<_>>()), ("hardLimits", raised.collect())] {
+        if !list.is_empty() {
+            object.insert(name.into(), list.into());
+        }
+    }
+    let parts = [("hooks", host.hooks_at_mounted), ("forks", host.forks), ("terminal", host.terminal)];
+    object.extend(parts.into_iter().filter(|(_, part)| *part).map(|(name, _)| (name.into(), true.into())));
+    object
+}
+
+/// Shows each operand of a step, flags by their names.
+fn operands(step: &Step<'_>, see: &mut dyn FnMut(&'static str, Json)) {
+    step.operands(&mut |name, value| {
+        let shown = match (name, value) {
+            ("kinds", Value::Number(bits)) => names(bits, &kinds()).into(),
+            ("flags", Value::Number(bits)) if matches!(step, Step::Propagation { .. }) => {
+                names(bits, &PROPAGATION).into()
+            }
+            (
+                "flags" | "keep" | "effective" | "permitted" | "inheritable" | "ambient",
+                Value::Number(bits),
+            ) => format!("{bits:#x}").into(),
+            ("mode" | "mask", Value::Number(bits)) => format!("{bits:04o}").into(),
+            ("soft" | "hard", Value::Number(u64::MAX)) => "unlimited".into(),
+            (_, Value::Number(number)) => number.into(),
+            (_, Value::Flag(flag)) => flag.into(),
+            (_, Value::Fd(number)) => format!("fd {number}").into(),
+            (_, Value::Text(text) | Value::Bytes(text)) => lossy(text).into(),
+            (_, Value::Texts(list)) => list.iter().map(|text| lossy(text.bytes())).collect(),
+            (_, Value::Numbers(list)) => list.iter().collect(),
+            (_, Value::Settings(list)) => list.iter().map(setting).collect(),
+            (_, Value::Attrs(attrs)) if attrs == Attrs::default() => Json::Null,
+            (_, Value::Attrs(attrs)) => attributes(attrs).into(),
+            (_, Value::Absent) => Json::Null,
+        };
+        see(name, shown);
+    });
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+fn setting(setting: Setting<'_>) -> String {
+    match setting.value {
+        Some(value) => format!("{}={}", lossy(setting.key.bytes()), lossy(value.bytes())),
+        None => lossy(setting.key.bytes()),
+    }
+}
+
+/// What is set and what is cleared, of the mount and of all below it.
+fn attributes(attrs: Attrs) -> String {
+    let mut parts = Vec::new();
+    for (bits, sign) in [(attrs.set, "+"), (attrs.clear, "-"), (attrs.set_all, "r+"), (attrs.clear_all, "r-")]
+    {
+        // A whole field cleared makes room for the way of keeping access times that is set.
+        let bits = if sign.ends_with('-') && bits & 0x70 == 0x70 { bits & !0x70 } else { bits };
+        let known = ATTRIBUTES.iter().filter(|(bit, _)| bits & bit != 0);
+        parts.extend(known.map(|(_, name)| format!("{sign}{name}")));
+    }
+    let relatime = |set: u32, clear: u32| clear & 0x70 == 0x70 && set & 0x70 == 0;
+    if relatime(attrs.set, attrs.clear) {
+        parts.push("+relatime".into());
+    }
+    if relatime(attrs.set_all, attrs.clear_all) {
+        parts.push("r+relatime".into());
+    }
+    if attrs.propagation != 0 {
+        parts.push(names(attrs.propagation.into(), &PROPAGATION));
+    }
+    parts.join(" ")
+}
+
+fn kinds() -> Vec<(u64, &'static str)> {
+    KINDS.iter().map(|(name, kind)| (u64::from(*kind), *name)).collect()
+}
+
+fn names(bits: u64, table: &[(u64, &str)]) -> String {
+    let known: Vec<&str> = table.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
+    known.join("|")
+}

@@ -1,0 +1,218 @@
+//! `/process`: identity, rights, limits, and what is executed.
+
+use std::collections::HashSet;
+
+use super::builder::{Builder, Limit};
+use super::{Error, Facts};
+use crate::check::capabilities::capability_mask;
+use crate::check::rlimits::parse_rlimit;
+use crate::config::Process;
+use crate::wire::{List, Step, Str};
+
+/// Limits that init sets itself, after the start gate: with them it could not do its own work.
+const LATE: [&str; 4] = ["RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_AS", "RLIMIT_FSIZE"];
+
+/// A process as it is executed.
+pub(super) struct Payload<'a> {
+    process: &'a Process,
+    at: &'static str,
+    env: Vec<&'a str>,
+    candidates: Vec<String>,
+}
+
+impl<'a> Payload<'a> {
+    /// `at` is where the process stands in its document; `extra_env` outdoes its environment.
+    pub(super) fn of(process: &'a Process, at: &'static str, extra_env: &'a [String]) -> Result<Self, Error> {
+        let env = environment(&process.env, extra_env);
+        let Some(name) = process.args.first() else {
+            return Err(Error::at(format!("{at}/args"), "args must not be empty"));
+        };
+        let candidates = candidates(name, &env);
+        if candidates.is_empty() {
+            let message = format!("exec: {name:?}: executable file not found in $PATH");
+            return Err(
+                Error::at(format!("{at}/args/0"), message).hint("give an absolute path, or PATH in env")
+            );
+        }
+        Ok(Self { process, at, env, candidates })
+    }
+
+    fn at(&self, field: &str) -> String {
+        format!("{}{field}", self.at)
+    }
+
+    /// The session and its terminal. Every process gets a session of its own, so that it cannot push input into the
+    /// caller's terminal.
+    pub(super) fn session(&self, builder: &mut Builder, bind_console: bool) {
+        builder.add("", Step::NewSession {});
+        let uid = self.process.user.uid;
+        if self.process.terminal {
+            let size = self.process.console_size.clone().unwrap_or_default();
+            // The kernel has sixteen bits for each.
+            let clamp = |length: u64| u32::from(u16::try_from(length).unwrap_or(u16::MAX));
+            let (columns, rows) = (clamp(size.width), clamp(size.height));
+            builder.add(self.at("/terminal"), Step::OpenConsole { columns, rows, uid, bind: bind_console });
+            builder.host().terminal = true;
+        } else {
+            builder.add(self.at("/user/uid"), Step::OwnStdio { uid });
+        }
+    }
+
+    /// Looks up the home directory, where the environment does not say it.
+    pub(super) fn home(&self, builder: &mut Builder) {
+        if !self.env.iter().any(|entry| name_of(entry) == "HOME") {
+            builder.add(self.at("/user/uid"), Step::FindHome { uid: self.process.user.uid });
+        }
+    }
+
+    /// Identity and rights. The working directory is tried as root before, for one that the user cannot reach
+    /// but may be in, and as the user after, for one that root cannot reach.
+    pub(super) fn identity(&self, builder: &mut Builder, facts: &Facts) {
+        let Process { user, cwd, capabilities, no_new_privileges, .. } = self.process;
+        let sets = capabilities.clone().unwrap_or_default();
+        let known = u64::MAX >> 63_u8.saturating_sub(facts.last_capability);
+        let mask = |names: &[String]| capability_mask(names) & known;
+        let cwd = Str::from(cwd.as_str());
+
+        builder.add(self.at("/cwd"), Step::Chdir { path: cwd, last: false });
+        builder.add(self.at("/capabilities/bounding"), Step::CapBound { keep: mask(&sets.bounding) });
+        let groups = List::Items(&user.additional_gids);
+        builder.add(self.at("/user/additionalGids"), Step::SetGroups { groups });
+        builder.add(self.at("/user"), Step::SetIds { uid: user.uid, gid: user.gid });
+        let capabilities = Step::SetCaps {
+            effective: mask(&sets.effective),
+            permitted: mask(&sets.permitted),
+            inheritable: mask(&sets.inheritable),
+            ambient: mask(&sets.ambient),
+        };
+        builder.add(self.at("/capabilities"), capabilities);
+        builder.add(self.at("/cwd"), Step::Chdir { path: cwd, last: true });
+        if *no_new_privileges {
+            builder.add(self.at("/noNewPrivileges"), Step::NoNewPrivs {});
+        }
+        // The change of credentials has cleared it.
+        builder.add("", Step::DieWithParent {});
+    }
+
+    /// Tests that there is something to execute, while `create` can still say so.
+    pub(super) fn look_up(&self, builder: &mut Builder) {
+        let candidates = strings(&self.candidates);
+        builder.add(self.at("/args/0"), Step::Lookup { candidates: List::Items(&candidates) });
+    }
+
+    /// The limits: all are the host side's but for those that init sets late.
+    pub(super) fn limits(&self, builder: &mut Builder) -> Result<Vec<(String, Limit)>, Error> {
+        let mut late = Vec::new();
+        for (index, rlimit) in self.process.rlimits.iter().enumerate() {
+            let at = self.at(&format!("/rlimits/{index}"));
+            let Some(resource) = parse_rlimit(&rlimit.typ).map(u32::from) else {
+                return Err(Error::unknown(format!("{at}/type"), &rlimit.typ));
+            };
+            let limit = Limit { resource, soft: rlimit.soft, hard: rlimit.hard };
+            if LATE.contains(&rlimit.typ.as_str()) {
+                builder.host().hard_limits.push((resource, limit.hard));
+                late.push((at, limit));
+            } else {
+                builder.host().rlimits.push(limit);
+            }
+        }
+        builder.host().oom_score_adj =
+            self.process.oom_score_adj.map(|score| score.clamp(-1000, 1000) as i32);
+        Ok(late)
+    }
+
+    /// The last steps, after the gate.
+    pub(super) fn execute(&self, builder: &mut Builder, late: Vec<(String, Limit)>) {
+        for (origin, Limit { resource, soft, hard }) in late {
+            builder.add(origin, Step::SetRlimit { resource, soft, hard });
+        }
+        let mask = self.process.user.umask.unwrap_or(0o022);
+        builder.add(self.at("/user/umask"), Step::Umask { mask });
+        let (candidates, args) = (strings(&self.candidates), strings(&self.process.args));
+        let env: Vec<Str<'_>> = self.env.iter().copied().map(Str::from).collect();
+        let step = Step::Exec {
+            candidates: List::Items(&candidates),
+            args: List::Items(&args),
+            env: List::Items(&env),
+        };
+        builder.add(self.at("/args"), step);
+    }
+
+    /// The environment.
+    pub(super) fn env(&self) -> &[&'a str] {
+        &self.env
+    }
+}
+
+/// Strings as the wire has them.
+pub(super) fn strings<T: AsRef<str>>(texts: &[T]) -> Vec<Str<'_>> {
+    texts.iter().map(|text| Str::from(text.as_ref())).collect()
+}
+
+fn name_of(entry: &str) -> &str {
+    entry.split_once('=').map_or(entry, |(name, _)| name)
+}
+
+/// The environment without what a later entry outdoes.
+fn environment<'a>(env: &'a [String], extra: &'a [String]) -> Vec<&'a str> {
+    let mut seen = HashSet::with_capacity(env.len() + extra.len());
+    let entries = env.iter().chain(extra).map(String::as_str).rev();
+    let mut kept: Vec<&str> = entries.filter(|entry| seen.insert(name_of(entry))).collect();
+    kept.reverse();
+    kept
+}
+
+/// The paths under which a program is looked for, an empty part of `PATH` being the working directory.
+fn candidates(name: &str, env: &[&str]) -> Vec<String> {
+    if name.contains('/') {
+        return vec![name.to_owned()];
+    }
+    let path = env.iter().find_map(|entry| entry.strip_prefix("PATH="));
+    match path {
+        None | Some("") => Vec::new(),
+        Some(_) if name.is_empty() => Vec::new(),
+        Some(path) => path
+            .split(':')
+            .map(|dir| match dir {
+                "" => format!("./{name}"),
+                dir if dir.ends_with('/') => format!("{dir}{name}"),
+                dir => format!("{dir}/{name}"),
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{candidates, environment};
+
+    fn owned(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_last_entry_of_a_name_wins() {
+        let env = owned(&["A=1", "B=2", "A=3", "C", "C=4"]);
+        let extra = owned(&["B=5"]);
+        assert_eq!(environment(&env, &extra), ["A=3", "C=4", "B=5"]);
+    }
+
+    #[test]
+    fn a_hundred_thousand_entries_take_linear_time() {
+        let env: Vec<String> = (0..100_000).map(|number| format!("NAME{}=x", number / 2)).collect();
+        let begun = std::time::Instant::now();
+        assert_eq!(environment(&env, &[]).len(), 50_000);
+        assert!(begun.elapsed().as_secs() < 5);
+    }
+
+    #[test]
+    fn programs_are_looked_for_in_path() {
+        assert_eq!(
+            candidates("sh", &["PATH=/bin:/usr/bin/::/x"]),
+            ["/bin/sh", "/usr/bin/sh", "./sh", "/x/sh"]
+        );
+        assert_eq!(candidates("./sh", &["PATH=/bin"]), ["./sh"]);
+        assert!(candidates("sh", &[]).is_empty());
+        assert!(candidates("", &["PATH=/bin"]).is_empty());
+    }
+}

@@ -1,0 +1,479 @@
+//! One snapshot for each part of a configuration: what it changes in the plan of a small container.
+//!
+//! `UPDATE_SNAPSHOTS=1 cargo test -p runtime-core plan` rewrites them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::wire::{Check, Kind, Report, Tag};
+
+const FACTS: Facts = Facts { last_capability: 40, kcore: false };
+
+/// A container that asks for nothing.
+fn small() -> Value {
+    json!({
+        "ociVersion": "1.3.0",
+        "process": {
+            "user": {"uid": 0, "gid": 0},
+            "args": ["sh"],
+            "env": ["PATH=/usr/bin:/bin"],
+            "cwd": "/"
+        },
+        "root": {"path": "rootfs"},
+        "linux": {"namespaces": [{"type": "mount"}]}
+    })
+}
+
+/// Sets the value at a JSON pointer whose last part may be missing.
+fn set(config: &mut Value, pointer: &str, value: Value) {
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    config.pointer_mut(parent).unwrap()[key] = value;
+}
+
+/// A small container with these values.
+fn with<const N: usize>(values: [(&str, Value); N]) -> Value {
+    let mut config = small();
+    for (pointer, value) in values {
+        set(&mut config, pointer, value);
+    }
+    config
+}
+
+struct Setting<'a> {
+    options: Options<'a>,
+}
+
+impl Default for Setting<'_> {
+    fn default() -> Self {
+        let options = Options {
+            id: "web",
+            bundle: Path::new("/bundle"),
+            cgroup: Cgroup::default(),
+            gate: true,
+            no_pivot: false,
+            no_new_keyring: false,
+            extra_env: &[],
+            hook_env: &[],
+            notify_dir: None,
+        };
+        Self { options }
+    }
+}
+
+impl Setting<'_> {
+    fn plan(&self, config: Value) -> Result<Plan, Error> {
+        let spec: Spec = serde_json::from_value(config).unwrap();
+        let (checked, _) = Checked::new(&spec).unwrap_or_else(|findings| panic!("{findings:?}"));
+        let options = Options {
+            cgroup: if self.options.cgroup.hierarchies.is_empty() {
+                Cgroup { hierarchies: &unified(), ..self.options.cgroup }
+            } else {
+                self.options.cgroup
+            },
+            ..self.options
+        };
+        container(&checked, &FACTS, &options)
+    }
+}
+
+fn unified() -> [Hierarchy<'static>; 1] {
+    let mount = Path::new("/sys/fs/cgroup");
+    [Hierarchy { controllers: &[], mount, own: Path::new("/sys/fs/cgroup/web") }]
+}
+
+/// Compares with the recorded text; every plan must also survive its own encoding.
+fn snapshot(name: &str, plan: &Plan) {
+    let decoded: Vec<_> = wire_names(plan);
+    assert_eq!(decoded.len(), plan.len());
+    assert_eq!(plan.to_json()["steps"].as_array().unwrap().len(), plan.len());
+
+    let text = plan.to_string();
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("src/plan/snapshots/{name}.txt"));
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let recorded = fs::read_to_string(&path).unwrap_or_default();
+    for (number, (is, was)) in text.lines().zip(recorded.lines()).enumerate() {
+        assert_eq!(is, was, "line {} of {}", number + 1, path.display());
+    }
+    assert_eq!(text.lines().count(), recorded.lines().count(), "lines of {}", path.display());
+}
+
+fn wire_names(plan: &Plan) -> Vec<&'static str> {
+    crate::wire::steps(plan.program()).unwrap().map(|step| step.unwrap().name()).collect()
+}
+
+fn has(plan: &Plan, name: &str) -> bool {
+    wire_names(plan).contains(&name)
+}
+
+#[test]
+fn small_container() {
+    snapshot("small", &Setting::default().plan(small()).unwrap());
+}
+
+#[test]
+fn ordinary_container() {
+    // What `runc spec` writes, which engines start from.
+    let mut config = with([
+        ("/hostname", json!("web")),
+        ("/process/terminal", json!(true)),
+        ("/process/consoleSize", json!({"width": 80, "height": 25})),
+        ("/process/noNewPrivileges", json!(true)),
+        ("/root/readonly", json!(true)),
+    ]);
+    let capabilities = json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
+    set(
+        &mut config,
+        "/process/capabilities",
+        json!({"bounding": capabilities, "effective": capabilities, "permitted": capabilities}),
+    );
+    set(&mut config, "/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}]));
+    set(
+        &mut config,
+        "/mounts",
+        json!([
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+             "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+            {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+             "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
+            {"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
+             "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]},
+            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue",
+             "options": ["nosuid", "noexec", "nodev"]},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs",
+             "options": ["nosuid", "noexec", "nodev", "ro"]},
+            {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+             "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]}
+        ]),
+    );
+    let namespaces = ["pid", "network", "ipc", "uts", "mount", "cgroup"];
+    set(&mut config, "/linux/namespaces", namespaces.iter().map(|kind| json!({"type": kind})).collect());
+    set(
+        &mut config,
+        "/linux/maskedPaths",
+        json!(["/proc/acpi", "/proc/kcore", "/proc/keys", "/sys/firmware"]),
+    );
+    set(&mut config, "/linux/readonlyPaths", json!(["/proc/bus", "/proc/sys", "/proc/sysrq-trigger"]));
+    snapshot("ordinary", &Setting::default().plan(config).unwrap());
+}
+
+#[test]
+fn joined_namespaces() {
+    let config = with([(
+        "/linux/namespaces",
+        json!([
+            {"type": "mount"},
+            {"type": "uts"},
+            {"type": "network", "path": "/run/netns/web"},
+            {"type": "pid", "path": "/proc/7/ns/pid"},
+            {"type": "user", "path": "/proc/7/ns/user"}
+        ]),
+    )]);
+    snapshot("joined", &Setting::default().plan(config).unwrap());
+}
+
+#[test]
+fn joined_mount_namespace() {
+    let config = with([("/linux/namespaces", json!([{"type": "mount", "path": "/proc/7/ns/mnt"}]))]);
+    let plan = Setting::default().plan(config).unwrap();
+    assert!(has(&plan, "OpenRoot"));
+    for absent in ["EnterRootfs", "TakeRoot", "PivotRoot", "Propagation", "Unshare"] {
+        assert!(!has(&plan, absent), "{absent}");
+    }
+}
+
+#[test]
+fn mounts_of_all_sorts() {
+    let long = format!("lowerdir={}", "/layer:".repeat(60));
+    let config = with([(
+        "/mounts",
+        json!([
+            {"destination": "/a", "source": "data", "options": ["bind"]},
+            {"destination": "/b", "type": "bind", "source": "/srv", "options": ["rbind", "ro", "rprivate"]},
+            {"destination": "/c", "source": "/srv", "options": ["rbind", "rro", "rnoatime", "nosuid", "suid"]},
+            {"destination": "/d", "type": "tmpfs", "source": "tmpfs", "options": ["ro", "size=1m,mode=700", "sync"]},
+            {"destination": "/d/e", "type": "tmpfs", "options": ["noatime", "nosymfollow", "shared"]},
+            {"destination": "/f", "type": "ext4", "source": "/dev/vda", "options": ["ro", "noatime", "data=journal"]},
+            {"destination": "/g", "type": "overlay", "source": "overlay", "options": [long, "upperdir=/u", "ro"]},
+            {"destination": "/h", "type": "xfs", "source": "/dev/vdb", "options": ["iversion", "lazytime"]},
+            {"destination": "/a", "source": "none", "options": ["remount", "bind", "ro"]},
+            {"destination": "proc//cpuinfo", "source": "/var/lib/lxcfs/cpuinfo", "options": ["bind"]}
+        ]),
+    )]);
+    snapshot("mounts", &Setting::default().plan(config).unwrap());
+}
+
+#[test]
+fn devices() {
+    let config = with([(
+        "/linux/devices",
+        json!([
+            {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 432, "uid": 1, "gid": 2},
+            {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 384},
+            {"path": "/dev/pipe", "type": "p"},
+            {"path": "/dev/loop0", "type": "b", "major": 7, "minor": 0}
+        ]),
+    )]);
+    snapshot("devices", &Setting::default().plan(config).unwrap());
+
+    let bound =
+        with([("/mounts", json!([{"destination": "/dev/", "source": "/dev", "options": ["rbind"]}]))]);
+    let plan = Setting::default().plan(bound).unwrap();
+    assert!(!has(&plan, "MakeNode") && !has(&plan, "MakeSymlink"));
+}
+
+fn split() -> (Vec<[String; 2]>, [String; 1]) {
+    (vec![["cpu".into(), "cpuacct".into()]], ["name=systemd".into()])
+}
+
+#[test]
+fn cgroup_version_one() {
+    let (both, systemd) = split();
+    let hierarchies = [
+        Hierarchy {
+            controllers: &both[0],
+            mount: Path::new("/sys/fs/cgroup/cpu,cpuacct"),
+            own: Path::new("/sys/fs/cgroup/cpu,cpuacct/web"),
+        },
+        Hierarchy {
+            controllers: &systemd,
+            mount: Path::new("/sys/fs/cgroup/systemd"),
+            own: Path::new("/sys/fs/cgroup/systemd/web"),
+        },
+        Hierarchy {
+            controllers: &[],
+            mount: Path::new("/sys/fs/cgroup/unified"),
+            own: Path::new("/sys/fs/cgroup/unified/web"),
+        },
+    ];
+    let mount = json!([{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+        "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]}]);
+    let mut setting = Setting::default();
+    setting.options.cgroup = Cgroup { files: 3, hierarchies: &hierarchies };
+    let shared = with([("/mounts", mount.clone())]);
+    snapshot("cgroup-v1", &setting.plan(shared).unwrap());
+
+    let separate = with([
+        ("/mounts", mount),
+        ("/linux/namespaces", json!([{"type": "mount"}, {"type": "cgroup"}, {"type": "ipc"}])),
+    ]);
+    snapshot("cgroup-v1-namespace", &setting.plan(separate).unwrap());
+}
+
+#[test]
+fn cgroup_version_two_without_namespace() {
+    let config =
+        with([("/mounts", json!([{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]}]))]);
+    snapshot("cgroup-v2", &Setting::default().plan(config).unwrap());
+}
+
+#[test]
+fn hooks_of_all_kinds() {
+    let hook = |name: &str| json!([{"path": format!("/bin/{name}"), "args": [name, "x"], "timeout": 3}]);
+    let config = with([(
+        "/hooks",
+        json!({
+            "prestart": hook("prestart"),
+            "createRuntime": hook("createRuntime"),
+            "createContainer": hook("createContainer"),
+            "startContainer": [{"path": "/bin/start"}, {"path": "/bin/start", "env": ["A=1"]}],
+            "poststart": hook("poststart"),
+            "poststop": hook("poststop")
+        }),
+    )]);
+    let mut setting = Setting::default();
+    let env = ["HOST=1".to_owned()];
+    setting.options.hook_env = &env;
+    let plan = setting.plan(config).unwrap();
+    snapshot("hooks", &plan);
+
+    for (step, _) in plan.steps() {
+        if let Step::RunHook { state, pid_at, .. } = step {
+            let field = pid_at as usize..pid_at as usize + crate::wire::PID_WIDTH;
+            let mut document = state.0.to_vec();
+            assert_eq!(&document[field.clone()], [b' '; crate::wire::PID_WIDTH]);
+            document[field].copy_from_slice(b"         7");
+            let document: Value = serde_json::from_slice(&document).unwrap();
+            assert_eq!(document["pid"], 7);
+            assert_eq!(document["id"], "web");
+        }
+    }
+}
+
+#[test]
+fn sysctls() {
+    let namespaces = json!([{"type": "mount"}, {"type": "network"}, {"type": "ipc"}]);
+    let config = with([
+        ("/linux/namespaces", namespaces),
+        ("/linux/sysctl", json!({"net.ipv4.ip_forward": "1", "kernel/shmmax": "65536"})),
+    ]);
+    snapshot("sysctl", &Setting::default().plan(config).unwrap());
+}
+
+#[test]
+fn process() {
+    let mut config = small();
+    config["process"] = json!({
+        "user": {"uid": 1000, "gid": 100, "umask": 63, "additionalGids": [5, 6]},
+        "args": ["./serve", "-v"],
+        "env": ["HOME=/srv", "A=1", "A=2"],
+        "cwd": "/srv",
+        "capabilities": {"bounding": ["CAP_CHOWN", "CAP_CHECKPOINT_RESTORE"], "inheritable": ["CAP_CHOWN"],
+            "permitted": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"], "ambient": ["CAP_CHOWN"]},
+        "rlimits": [
+            {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+            {"type": "RLIMIT_NPROC", "soft": 10, "hard": u64::MAX}
+        ],
+        "oomScoreAdj": -500
+    });
+    let mut setting = Setting::default();
+    let extra = ["LISTEN_FDS=1".to_owned()];
+    setting.options.extra_env = &extra;
+    setting.options.notify_dir = Some(Path::new("/run/corten/web/notify"));
+    setting.options.no_new_keyring = true;
+    setting.options.gate = false;
+    setting.options.no_pivot = true;
+    snapshot("process", &setting.plan(config).unwrap());
+}
+
+#[test]
+fn propagation() {
+    for word in ["shared", "rprivate", "unbindable"] {
+        let config = with([("/linux/rootfsPropagation", json!(word))]);
+        snapshot(&format!("propagation-{word}"), &Setting::default().plan(config).unwrap());
+    }
+}
+
+fn join() -> JoinOptions<'static> {
+    JoinOptions {
+        id: "web",
+        namespaces: namespaces::MOUNT | PID,
+        born_in_cgroup: true,
+        cgroup_files: 0,
+        no_new_keyring: false,
+        extra_env: &[],
+    }
+}
+
+#[test]
+fn exec() {
+    let spec: Spec = serde_json::from_value(small()).unwrap();
+    let process = spec.process.unwrap();
+    snapshot("exec", &super::process(&process, &FACTS, &join()).unwrap());
+    let options = JoinOptions {
+        namespaces: USER | namespaces::MOUNT,
+        born_in_cgroup: false,
+        cgroup_files: 2,
+        ..join()
+    };
+    snapshot("exec-user-v1", &super::process(&process, &FACTS, &options).unwrap());
+}
+
+#[test]
+fn refusals() {
+    let mount = |value: Value| with([("/mounts", json!([value]))]);
+    let rows = [
+        (mount(json!({"destination": "/", "type": "tmpfs"})), "/mounts/0/destination", "root"),
+        (
+            mount(json!({"destination": "/proc/sys", "type": "tmpfs"})),
+            "/mounts/0/destination",
+            "inside /proc",
+        ),
+        (
+            mount(json!({"destination": "/proc", "type": "tmpfs"})),
+            "/mounts/0/destination",
+            "not of type proc",
+        ),
+        (
+            mount(json!({"destination": "/proc", "source": "/x", "options": ["bind"]})),
+            "/mounts/0/destination",
+            "not of type proc",
+        ),
+        (
+            mount(json!({"destination": "/x", "source": "/x", "options": ["bind", "size=1"]})),
+            "/mounts/0/options",
+            "size=1",
+        ),
+        (with([("/process/env", json!([]))]), "/process/args/0", "executable file not found in $PATH"),
+    ];
+    for (config, pointer, words) in rows {
+        let error = Setting::default().plan(config).unwrap_err();
+        assert_eq!(error.pointer, pointer, "{error}");
+        assert!(error.message.contains(words), "{error}");
+    }
+}
+
+fn report(plan: &Plan, name: &str, kind: Kind, value: u32) -> StepError {
+    let step = wire_names(plan).iter().position(|step| *step == name).unwrap() as u32;
+    let call = libc::SYS_execve as u32;
+    plan.explain(&Report { tag: Tag::Failed, step, kind, call, index: 0, value })
+}
+
+#[test]
+fn faults_are_explained_in_the_words_of_engines() {
+    let program = |name: &str| {
+        Setting::default()
+            .plan(with([("/process/args", json!([name])), ("/process/cwd", json!("/nope"))]))
+            .unwrap()
+    };
+    let (bare, full) = (program("nosuch"), program("/x"));
+    let rows = [
+        (&bare, "Lookup", Kind::Errno, libc::ENOENT, "exec: \"nosuch\": executable file not found in $PATH"),
+        (&full, "Lookup", Kind::Errno, libc::ENOENT, "exec: \"/x\": stat /x: no such file or directory"),
+        (&full, "Lookup", Kind::Errno, libc::EACCES, "exec: \"/x\": permission denied"),
+        (&full, "Lookup", Kind::Check, Check::NotRegular as i32, "exec: \"/x\": is a directory"),
+        (&full, "Exec", Kind::Errno, libc::ENOEXEC, "exec /x: exec format error"),
+        (
+            &full,
+            "Chdir",
+            Kind::Errno,
+            libc::ENOENT,
+            "chdir to cwd (\"/nope\") set in config.json failed: no such file or directory",
+        ),
+        (
+            &full,
+            "SetGroups",
+            Kind::Errno,
+            libc::EPERM,
+            "unable to set the supplementary groups: execve: operation not permitted",
+        ),
+    ];
+    for (plan, step, kind, value, message) in rows {
+        let error = report(plan, step, kind, value as u32);
+        assert_eq!(error.to_string(), message);
+        assert_eq!(error.step, step);
+    }
+    assert_eq!(report(&full, "Exec", Kind::Errno, libc::ENOENT as u32).pointer.unwrap(), "/process/args");
+}
+
+#[test]
+fn hooks_that_fail_are_named() {
+    let config = with([("/hooks", json!({"createContainer": [{"path": "/bin/true"}]}))]);
+    let plan = Setting::default().plan(config).unwrap();
+    let message = |kind, value| report(&plan, "RunHook", kind, value).message;
+    assert_eq!(message(Kind::Exit, 1), "error running createContainer hook #0: exit status 1");
+    assert_eq!(message(Kind::Signal, 9), "error running createContainer hook #0: signal: killed");
+    assert_eq!(
+        message(Kind::Errno, libc::ENOENT as u32),
+        "error running createContainer hook #0: fork/exec /bin/true: no such file or directory"
+    );
+    assert!(message(Kind::Timeout, 2).ends_with("hook ran past specified timeout of 2s"));
+}
+
+#[test]
+fn any_report_is_explained() {
+    let plan = Setting::default().plan(small()).unwrap();
+    for step in 0..plan.len() as u32 + 2 {
+        for kind in [Kind::Errno, Kind::Exit, Kind::Signal, Kind::Timeout, Kind::Check] {
+            for value in [0, 1, 9, 4095, u32::MAX] {
+                let report = Report { tag: Tag::Failed, step, kind, call: value, index: value, value };
+                assert!(!plan.explain(&report).message.is_empty());
+            }
+        }
+    }
+}
