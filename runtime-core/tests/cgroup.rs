@@ -107,14 +107,40 @@ fn enters_all_hierarchies_and_leaves_nothing() {
     let Some(scratch) = Scratch::create("enter", "{}") else { return };
     let mut child = scratch.spawn("exec sleep 100");
     wait_until("the process is in", || scratch.0.pids().unwrap() == [child.id() as i32]);
-    let table = fs::read_to_string(format!("/proc/{}/cgroup", child.id())).unwrap();
-    for group in &scratch.0.saved().groups {
-        let line = format!(":{}:/{}", group.hierarchy.controllers.join(","), group.path);
-        assert!(table.lines().any(|entry| entry.ends_with(&line)), "{line} in {table}");
-    }
+    wait_until("it is in all hierarchies", || {
+        let table = fs::read_to_string(format!("/proc/{}/cgroup", child.id())).unwrap();
+        scratch.0.saved().groups.iter().all(|group| {
+            let line = format!(":{}:/{}", group.hierarchy.controllers.join(","), group.path);
+            table.lines().any(|entry| entry.ends_with(&line))
+        })
+    });
     scratch.0.kill().unwrap();
     child.wait().unwrap();
     assert!(scratch.0.pids().unwrap().is_empty());
+}
+
+#[test]
+fn neighbours_may_make_and_remove_the_same_parent() {
+    if Scratch::plan("race").is_none() {
+        return;
+    }
+    let layout = &Layout::detect().unwrap();
+    let parent = &format!("/corten-test-{}-race", std::process::id());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                for _ in 0..50 {
+                    let path = format!("{parent}/{thread}");
+                    let mut manager = cgroup::open(cgroup::plan(layout, Some(&path), "id").unwrap());
+                    manager.create(&Resources::default()).unwrap();
+                    manager.remove(Duration::from_secs(5)).unwrap();
+                }
+            });
+        }
+    });
+    for hierarchy in layout.hierarchies() {
+        let _ = fs::remove_dir(hierarchy.mount.join(&parent[1..]));
+    }
 }
 
 #[test]

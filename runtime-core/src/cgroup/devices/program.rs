@@ -308,6 +308,18 @@ mod tests {
     }
 
     #[test]
+    fn the_kernel_takes_them() {
+        let mut random = Random(1);
+        for _ in 0..300 {
+            let rules = random.rules();
+            match crate::sys::bpf_load_device_program(&assemble(&rules)) {
+                Err(nix::errno::Errno::EPERM) => return eprintln!("skipped: needs root"),
+                answer => drop(answer.unwrap_or_else(|errno| panic!("{errno}: {rules:?}"))),
+            }
+        }
+    }
+
+    #[test]
     fn the_usual_rules_make_a_short_program() {
         let nothing = Rule { allow: false, ..Rule::allow(ANY_KIND, None, None, ANY_ACCESS) };
         let usual: Vec<Rule> = std::iter::once(nothing).chain(DEFAULTS).chain(DEFAULTS).collect();
