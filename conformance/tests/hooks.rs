@@ -122,7 +122,9 @@ fn each_runs_in_its_namespaces() {
     c.start();
     let host = kernel::Process(std::process::id()).namespace("mnt");
     let inside = c.init().namespace("mnt");
-    wait_until("the poststart hook", || lines(&shared.join("poststart")).len() == 2);
+    wait_until("the hooks of start", || {
+        ["poststart", "startContainer"].iter().all(|kind| !lines(&shared.join(kind)).is_empty())
+    });
     c.force_delete();
     for (kind, namespace, sees_the_host) in [
         ("prestart", &host, true),
@@ -148,7 +150,7 @@ fn arguments_and_environment_are_exactly_the_configured_ones() {
             "env | grep -v -e ^PWD= -e ^OLDPWD= -e ^_= -e ^SHLVL= | sort >'{}/{kind}'; echo $0 $1 >>'{0}/{kind}'",
             shared.display()
         );
-        let hook = json!({"path": "/bin/sh", "args": ["zero", "-c", code, "name", "one"], "env": ["PATH=/bin", "A=1"]});
+        let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", code, "name", "one"], "env": ["PATH=/bin", "A=1"]});
         bundle.push(&format!("/hooks/{kind}"), hook);
     }
     let id = t.id();
@@ -156,7 +158,9 @@ fn arguments_and_environment_are_exactly_the_configured_ones() {
     output.ok();
     let c = conformance::Container::new(&t, id, output);
     c.start();
-    wait_until("the poststart hook", || lines(&shared.join("poststart")).len() == 3);
+    wait_until("the hooks of start", || {
+        ["poststart", "startContainer"].iter().all(|kind| lines(&shared.join(kind)).len() == 3)
+    });
     c.force_delete();
     for kind in KINDS {
         assert_eq!(lines(&shared.join(kind)), ["A=1", "PATH=/bin", "name one"], "{kind}");

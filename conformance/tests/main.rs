@@ -11,4 +11,5 @@ mod mounts;
 mod namespaces;
 mod process;
 mod rootfs;
+mod security;
 mod terminal;
