@@ -4,6 +4,9 @@ pub mod bundle;
 pub mod cgroup;
 pub mod check;
 pub mod config;
+mod init;
+#[allow(dead_code)] // until the operations are there
+mod launch;
 pub mod plan;
 mod pointer;
 mod sys;

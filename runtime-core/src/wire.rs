@@ -5,6 +5,8 @@
 //! terminating NUL for that reason. Everything is little-endian and unaligned. The messages are versioned by
 //! [`VERSION`] and never change meaning.
 
+use core::ffi::CStr;
+
 /// The version of the program and message encoding; init refuses any other.
 pub const VERSION: u32 = 1;
 
@@ -136,44 +138,56 @@ impl<'a> Field<'a> for Fd {
 }
 
 /// A string without NUL bytes; on the wire it is followed by one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Str<'a>(&'a [u8]);
+#[derive(Clone, Copy)]
+pub struct Str<'a> {
+    bytes: &'a [u8],
+    terminated: &'a CStr,
+}
 
 impl<'a> Str<'a> {
     /// `bytes` as a string of the wire. A NUL inside makes the encoded program one that the decoder refuses.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self { bytes, terminated: c"" }
     }
 
     /// The bytes without the terminating NUL.
     pub fn bytes(&self) -> &'a [u8] {
-        self.0
+        self.bytes
     }
 
-    /// The address of the string; NUL-terminated only where the string was decoded.
-    pub fn as_ptr(&self) -> *const u8 {
-        self.0.as_ptr()
+    /// The string with its NUL, as the kernel takes it; empty where the string was not decoded.
+    pub fn c_str(&self) -> &'a CStr {
+        self.terminated
     }
 }
 
+impl PartialEq for Str<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Str<'_> {}
+
 impl<'a> From<&'a str> for Str<'a> {
     fn from(text: &'a str) -> Self {
-        Self(text.as_bytes())
+        Self::new(text.as_bytes())
     }
 }
 
 impl<'a> Field<'a> for Str<'a> {
     fn encode<S: Sink>(&self, sink: &mut S) {
-        Bytes(self.0).encode(sink);
+        Bytes(self.bytes).encode(sink);
         sink.put(&[0]);
     }
     fn decode(reader: &mut Reader<'a>) -> Option<Self> {
-        let Bytes(text) = Bytes::decode(reader)?;
-        let terminated = reader.array()? == [0] && !text.contains(&0);
-        terminated.then_some(Self(text))
+        let len = u32::decode(reader)? as usize;
+        let text = reader.take(len.checked_add(1)?)?;
+        let terminated = CStr::from_bytes_with_nul(text).ok()?;
+        Some(Self { bytes: terminated.to_bytes(), terminated })
     }
     fn value(&self) -> Value<'a> {
-        Value::Text(self.0)
+        Value::Text(self.bytes)
     }
 }
 
@@ -232,6 +246,14 @@ impl<'a, T: Field<'a>> List<'a, T> {
     /// True when there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The items' encoding where the list was decoded, else nothing.
+    pub fn encoded(&self) -> &'a [u8] {
+        match self {
+            List::Items(_) => &[],
+            List::Encoded(bytes, _) => bytes,
+        }
     }
 
     /// The items in their order.
@@ -330,7 +352,7 @@ impl<'a> Field<'a> for Setting<'a> {
         Some(Self { key: Str::decode(reader)?, value: Option::decode(reader)? })
     }
     fn value(&self) -> Value<'a> {
-        Value::Text(self.key.0)
+        Value::Text(self.key.bytes)
     }
 }
 

@@ -1,0 +1,54 @@
+//! Device nodes, FIFOs and symbolic links of the root.
+
+use core::ffi::CStr;
+
+use super::abi::*;
+use super::fault::{Fault, Result, unless};
+use super::path::Root;
+use super::sys;
+use super::wire::Check;
+
+/// A node that is to be.
+pub(crate) struct Node {
+    pub(crate) mode: u32,
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl Node {
+    /// The device number as `mknod(2)` takes it.
+    fn device(&self) -> u64 {
+        let (major, minor) = (u64::from(self.major), u64::from(self.minor));
+        minor & 0xff | (major & 0xfff) << 8 | (minor & !0xff) << 12
+    }
+
+    /// True for a file of the same kind and, where that means something, of the same device.
+    fn is(&self, stat: &Statx) -> bool {
+        let kind = self.mode & S_IFMT;
+        let same_device = (stat.rdev_major, stat.rdev_minor) == (self.major, self.minor);
+        stat.kind() == kind && (kind == S_IFIFO || same_device)
+    }
+}
+
+/// Makes a node; one that exists must be the same, and is left as it is.
+pub(crate) fn make_node(root: &Root, path: &CStr, node: &Node) -> Result<()> {
+    let (dir, name) = root.parent(path)?;
+    let made = unless(sys::mknodat(dir.raw(), name.c_str(), node.mode, node.device()), &[EEXIST])?;
+    let file = sys::openat(dir.raw(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0)?;
+    let stat = sys::statx(file.raw(), c"")?;
+    if !node.is(&stat) {
+        return Err(Fault::check(Check::OtherNode));
+    }
+    if made.is_some() && (stat.uid, stat.gid) != (node.uid, node.gid) {
+        sys::fchownat(file.raw(), c"", node.uid, node.gid, AT_EMPTY_PATH)?;
+    }
+    Ok(())
+}
+
+/// Makes a symbolic link, unless its name is taken.
+pub(crate) fn make_symlink(root: &Root, target: &CStr, path: &CStr) -> Result<()> {
+    let (dir, name) = root.parent(path)?;
+    unless(sys::symlinkat(target, dir.raw(), name.c_str()), &[EEXIST]).map(drop)
+}

@@ -1,0 +1,311 @@
+//! The interpreter: one step after the other, until the payload's program takes over.
+
+use core::ffi::CStr;
+
+use super::abi::*;
+use super::console::{self, Console};
+use super::dev::{self, Node};
+use super::exec;
+use super::fault::{Fault, Result};
+use super::hook::{self, Hook, Outcome};
+use super::link::Link;
+use super::mask;
+use super::mount::{self, Filesystem, Legacy};
+use super::net;
+use super::path::{Leaf, Root};
+use super::process;
+use super::sys::{self, Fd, Forked};
+use super::wire::{self, Check, Order, SLOTS, Step, TRAILER_MAGIC, TRAILER_SIZE, Tag};
+
+/// Runs the program of the image. `base` is the first descriptor that is not the payload's: the channel, after it
+/// the image, then those that the steps name.
+pub(crate) fn main(base: i32) -> ! {
+    if base < 3 {
+        sys::exit(2);
+    }
+    let mut init = Init::new(base);
+    let fault = match init.run() {
+        Ok(never) => match never {},
+        Err(fault) => fault,
+    };
+    init.fail(fault)
+}
+
+/// What cannot be.
+enum Never {}
+
+/// The state between steps.
+struct Init {
+    base: i32,
+    link: Link,
+    /// The place of the current step in the program.
+    step: u32,
+    /// Mounts that a later step changes; the root first.
+    slots: [Option<Fd>; SLOTS],
+    undumpable: bool,
+    die_with_parent: bool,
+    /// The current directory is the payload's.
+    arrived: bool,
+    /// The candidate that `Lookup` found.
+    chosen: usize,
+    /// The environment's entry for the home directory.
+    home: Option<&'static CStr>,
+}
+
+impl Init {
+    fn new(base: i32) -> Self {
+        Self {
+            base,
+            link: Link::new(Fd::own(base)),
+            step: 0,
+            slots: [const { None }; SLOTS],
+            undumpable: false,
+            die_with_parent: false,
+            arrived: false,
+            chosen: 0,
+            home: None,
+        }
+    }
+
+    fn fail(&self, fault: Fault) -> ! {
+        self.link.fail(self.step, fault);
+        sys::exit(1)
+    }
+
+    fn run(&mut self) -> Result<Never> {
+        sys::umask(0)?;
+        sys::close_range(self.base as u32, u32::MAX, CLOSE_RANGE_CLOEXEC)?;
+        let malformed = Fault::check(Check::Program);
+        let program = load(self.base.saturating_add(1))?;
+        // All of it is decoded before any of it is done.
+        for step in wire::steps(program).ok_or(malformed)? {
+            step.map_err(|_| malformed)?;
+            self.step += 1;
+        }
+        self.step = 0;
+        for step in wire::steps(program).ok_or(malformed)?.flatten() {
+            self.perform(step)?;
+            self.step += 1;
+        }
+        // The last step of a whole program does not return.
+        Err(malformed)
+    }
+
+    fn fd(&self, fd: wire::Fd) -> i32 {
+        i32::try_from(fd.0).unwrap_or(i32::MAX).saturating_add(self.base).saturating_add(2)
+    }
+
+    fn slot(&self, slot: u32) -> Result<&Fd> {
+        self.slots.get(slot as usize).and_then(Option::as_ref).ok_or(Fault::check(Check::Program))
+    }
+
+    fn keep(&mut self, slot: u32, mount: Fd) -> Result<()> {
+        *self.slots.get_mut(slot as usize).ok_or(Fault::check(Check::Program))? = Some(mount);
+        Ok(())
+    }
+
+    fn root(&self, nofollow: bool) -> Result<Root> {
+        Ok(Root { dir: self.slot(0)?.raw(), nofollow })
+    }
+
+    /// Does what a step says. One arm for each, so that the whole list can be read in one place.
+    fn perform(&mut self, step: Step<'_>) -> Result<()> {
+        match step {
+            Step::Undumpable {} => {
+                self.undumpable = true;
+                self.guard()
+            }
+            Step::DieWithParent {} => {
+                self.die_with_parent = true;
+                self.guard()
+            }
+            Step::ResetSignals {} => process::reset_signals(),
+            Step::EnterCgroup { file } => sys::write(self.fd(file), b"0").map(drop),
+            Step::Setns { target, kinds } => {
+                sys::setns(self.fd(target), kinds)?;
+                self.guard()
+            }
+            Step::BecomeRoot {} => {
+                process::become_root()?;
+                self.guard()
+            }
+            Step::Unshare { kinds } => {
+                sys::unshare(kinds)?;
+                self.guard()
+            }
+            Step::Fork { cgroup } => self.fork(cgroup),
+            Step::Rendezvous { point } => {
+                self.link.tell(Tag::Reached, self.step, point, None)?;
+                self.link.expect(Order::Proceed)
+            }
+            Step::EnterRootfs { dir } => sys::fchdir(self.fd(dir)).map(drop),
+            Step::OpenRoot {} => {
+                let root = sys::openat(AT_FDCWD, c"/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0)?;
+                self.keep(0, root)
+            }
+            Step::Propagation { path, flags } => {
+                sys::mount(None, path.c_str(), None, u64::from(flags), None).map(drop)
+            }
+            Step::PrivateParent {} => mount::private_parent(),
+            Step::TakeRoot { attrs } => {
+                let root = mount::take_root(&attrs)?;
+                self.keep(0, root)
+            }
+            Step::RealDirectory { path, create } => self.root(true)?.real_directory(path.c_str(), create),
+            Step::MakeDirectory { path } => self.root(false)?.ensure(path.c_str(), Leaf::Directory).map(drop),
+            Step::MountFs { fstype, source, options, attrs, target, nofollow, keep } => {
+                let root = self.root(nofollow)?;
+                let new = Filesystem { fstype, source, options };
+                let mount = mount::filesystem(&new, &attrs, &root, target.c_str())?;
+                keep.map_or(Ok(()), |slot| self.keep(slot, mount))
+            }
+            Step::MountData { fstype, source, flags, data, attrs, target } => {
+                let new = Legacy { fstype, source, flags, data };
+                mount::legacy(&new, &attrs, &self.root(false)?, target.c_str())
+            }
+            Step::BindMount { source, recursive, attrs, target, nofollow } => {
+                mount::bind(source.c_str(), recursive, &attrs, &self.root(nofollow)?, target.c_str())
+            }
+            Step::MountSetattr { slot, attrs } => mount::set(self.slot(slot)?.raw(), &attrs),
+            Step::MakeNode { path, mode, major, minor, uid, gid } => {
+                let node = Node { mode, major, minor, uid, gid };
+                dev::make_node(&self.root(false)?, path.c_str(), &node)
+            }
+            Step::MakeSymlink { target, path } => {
+                dev::make_symlink(&self.root(false)?, target.c_str(), path.c_str())
+            }
+            Step::Mask { paths } => mask::mask(&self.root(false)?, paths),
+            Step::Readonly { paths } => mask::read_only(&self.root(false)?, paths),
+            Step::WriteSysctl { proc, path, value } => {
+                process::write_sysctl(self.fd(proc), path.c_str(), value.bytes())
+            }
+            Step::RunHook { path, args, env, timeout, state, pid_at, output } => {
+                let output = output.map(|fd| self.fd(fd));
+                self.run_hook(&Hook { path, args, env, timeout, state, pid_at, output })
+            }
+            Step::PivotRoot { isolate } => mount::pivot(self.slot(0)?, isolate),
+            Step::MoveRoot { hide } => mount::move_root(self.slot(0)?, hide),
+            Step::Sethostname { name } => sys::sethostname(name.bytes()).map(drop),
+            Step::Setdomainname { name } => sys::setdomainname(name.bytes()).map(drop),
+            Step::LoopbackUp {} => net::loopback_up(),
+            Step::NewSession {} => sys::setsid().map(drop),
+            Step::OpenConsole { columns, rows, uid, bind } => {
+                let console = Console { columns, rows, uid, bind };
+                console::open(&self.root(false)?, &console, &self.link, self.step)
+            }
+            Step::SessionKeyring { name } => process::session_keyring(name.c_str()),
+            Step::OwnStdio { uid } => console::own_stdio(uid),
+            Step::FindHome { uid } => {
+                let home = process::find_home(&self.root(false)?, uid)?;
+                self.home = Some(exec::home_entry(home)?);
+                Ok(())
+            }
+            Step::CloseFds { gate } => self.close_fds(gate),
+            Step::Chdir { path, last } => {
+                if !self.arrived {
+                    self.arrived = process::change_directory(path.c_str(), !last)?;
+                }
+                Ok(())
+            }
+            Step::CapBound { keep } => process::bound_capabilities(keep),
+            Step::SetGroups { groups } => sys::setgroups(groups.encoded()).map(drop),
+            Step::SetIds { uid, gid } => {
+                process::set_ids(uid, gid)?;
+                self.guard()
+            }
+            Step::SetCaps { effective, permitted, inheritable, ambient } => {
+                let caps = Capabilities { effective, permitted, inheritable };
+                process::set_capabilities(&caps, ambient)?;
+                self.guard()
+            }
+            Step::NoNewPrivs {} => sys::prctl(Control::SetNoNewPrivs, 1, 0, 0, 0).map(drop),
+            Step::Lookup { candidates } => {
+                self.chosen = exec::lookup(candidates)?;
+                Ok(())
+            }
+            Step::AwaitStart { gate } => self.await_start(gate),
+            Step::SetRlimit { resource, soft, hard } => sys::setrlimit(resource, soft, hard).map(drop),
+            Step::Umask { mask } => sys::umask(mask).map(drop),
+            Step::Exec { candidates, args, env } => {
+                Err(exec::exec(candidates, self.chosen, args, env, self.home)?)
+            }
+        }
+    }
+
+    /// Sets anew what the kernel takes back when credentials change.
+    fn guard(&self) -> Result<()> {
+        if self.undumpable {
+            sys::prctl(Control::SetDumpable, 0, 0, 0, 0)?;
+        }
+        if self.die_with_parent {
+            sys::prctl(Control::SetPdeathsig, SIGKILL, 0, 0, 0)?;
+        }
+        Ok(())
+    }
+
+    fn fork(&self, cgroup: Option<wire::Fd>) -> Result<()> {
+        match sys::fork(true, cgroup.map(|fd| self.fd(fd)))? {
+            Forked::Child => self.guard(),
+            Forked::Parent { pid, pidfd } => {
+                self.link.tell(Tag::Child, self.step, pid, Some(&pidfd))?;
+                sys::exit(0)
+            }
+        }
+    }
+
+    fn run_hook(&self, hook: &Hook<'_>) -> Result<()> {
+        match hook::run(hook, self.base)? {
+            Outcome::Done => Ok(()),
+            // The hook's own process tells why; its exit status then says no more.
+            Outcome::NotExecuted(fault) => self.fail(fault),
+        }
+    }
+
+    fn close_fds(&mut self, gate: Option<wire::Fd>) -> Result<()> {
+        self.slots = [const { None }; SLOTS];
+        let mut first = self.base as u32 + 1;
+        if let Some(gate) = gate.map(|gate| self.fd(gate) as u32) {
+            if gate > first {
+                sys::close_range(first, gate - 1, 0)?;
+            }
+            first = gate.saturating_add(1);
+        }
+        sys::close_range(first, u32::MAX, 0).map(drop)
+    }
+
+    fn await_start(&mut self, gate: Option<wire::Fd>) -> Result<()> {
+        sys::signal_mask(0)?;
+        self.link.tell(Tag::Ready, self.step, 0, None)?;
+        let order = self.link.order()?;
+        self.die_with_parent = false;
+        sys::prctl(Control::SetPdeathsig, 0, 0, 0, 0)?;
+        match (order, gate) {
+            (Some(Order::Start), _) => Ok(()),
+            (Some(Order::Commit), Some(gate)) => {
+                // The channel is closed: from here on init does without the host side.
+                self.link = Link::new(Fd::own(self.fd(gate)));
+                self.link = self.link.accept(self.step)?;
+                Ok(())
+            }
+            (None, _) => sys::exit(1),
+            _ => Err(Fault::check(Check::Message)),
+        }
+    }
+}
+
+/// Maps the program that stands at the end of the image.
+fn load(image: i32) -> Result<&'static [u8]> {
+    let malformed = Fault::check(Check::Program);
+    let size = sys::statx(image, c"")?.size as usize;
+    let bytes = sys::map_sealed(image, size)?;
+    let (body, trailer) =
+        size.checked_sub(TRAILER_SIZE).and_then(|at| bytes.split_at_checked(at)).ok_or(malformed)?;
+    let mut words = trailer.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_le_bytes));
+    let (magic, offset, len) = (words.next(), words.next(), words.next());
+    if magic != Some(TRAILER_MAGIC) {
+        return Err(malformed);
+    }
+    let (offset, len) = offset.zip(len).ok_or(malformed)?;
+    let program = body.get(offset as usize..).and_then(|rest| rest.get(..len as usize));
+    program.ok_or(malformed)
+}

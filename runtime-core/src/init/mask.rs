@@ -1,0 +1,100 @@
+//! Paths that the container must not see, or not change.
+
+use core::ffi::CStr;
+
+use super::abi::*;
+use super::fault::Result;
+use super::mount::{self, attach, clone_tree};
+use super::path::Root;
+use super::sys::{self, Fd};
+use super::wire::{Attrs, List, Str};
+
+/// Covers paths by empty files and directories, all of one tmpfs; missing ones are skipped.
+///
+/// Only an attached mount can be cloned on older kernels, and one that is made and dropped waits for an RCU
+/// grace period. So the tmpfs itself covers the first directory; only where there is none it lies on the root
+/// for a moment.
+pub(crate) fn mask(root: &Root, paths: List<'_, Str<'_>>) -> Result<()> {
+    let found = find(root, paths)?;
+    if !found.any {
+        return Ok(());
+    }
+    let cover = Cover::new()?;
+    match &found.directory {
+        Some((_, target, path)) => attach(&cover.tree, target, root, path)?,
+        None => mount::attach_at(&cover.tree, root.dir)?,
+    }
+    let covered = found.directory.as_ref().map(|(index, ..)| *index);
+    for (index, path) in paths.iter().enumerate().filter(|(index, _)| covered != Some(*index)) {
+        cover.lay(root, path.c_str()).map_err(|fault| fault.at(index))?;
+    }
+    if covered.is_none() {
+        sys::fchdir(cover.tree.raw())?;
+        sys::umount2(c".", MNT_DETACH)?;
+        sys::fchdir(root.dir)?;
+    }
+    Ok(())
+}
+
+/// What there is to cover.
+struct Found<'a> {
+    any: bool,
+    /// The first directory: its place in the list, itself and its path.
+    directory: Option<(usize, Fd, &'a CStr)>,
+}
+
+fn find<'a>(root: &Root, paths: List<'a, Str<'a>>) -> Result<Found<'a>> {
+    let mut any = false;
+    for (index, path) in paths.iter().enumerate() {
+        let target = root.open_existing(path.c_str()).map_err(|fault| fault.at(index))?;
+        let Some(target) = target else { continue };
+        any = true;
+        if is_directory(&target)? {
+            return Ok(Found { any, directory: Some((index, target, path.c_str())) });
+        }
+    }
+    Ok(Found { any, directory: None })
+}
+
+fn is_directory(fd: &Fd) -> Result<bool> {
+    Ok(sys::statx(fd.raw(), c"")?.kind() == S_IFDIR)
+}
+
+/// A read-only tmpfs whose root is an empty directory, and an empty file of it without a name.
+struct Cover {
+    tree: Fd,
+    file: Fd,
+}
+
+impl Cover {
+    fn new() -> Result<Self> {
+        let tree = mount::tmpfs([(c"mode", c"0555"), (c"size", c"1"), (c"nr_inodes", c"2")])?;
+        sys::mknodat(tree.raw(), c"file", S_IFREG | 0o444, 0)?;
+        let file = sys::openat(tree.raw(), c"file", O_PATH | O_CLOEXEC, 0)?;
+        sys::unlinkat(tree.raw(), c"file", 0)?;
+        let set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+        mount::set(tree.raw(), &Attrs { set, ..Attrs::default() })?;
+        Ok(Self { tree, file })
+    }
+
+    fn lay(&self, root: &Root, path: &CStr) -> Result<()> {
+        let Some(target) = root.open_existing(path)? else { return Ok(()) };
+        let source = if is_directory(&target)? { &self.tree } else { &self.file };
+        attach(&clone_tree(source.raw(), c"", false)?, &target, root, path)
+    }
+}
+
+/// Makes paths read-only, with all mounts below them; missing ones are skipped.
+pub(crate) fn read_only(root: &Root, paths: List<'_, Str<'_>>) -> Result<()> {
+    for (index, path) in paths.iter().enumerate() {
+        bind_read_only(root, path.c_str()).map_err(|fault| fault.at(index))?;
+    }
+    Ok(())
+}
+
+fn bind_read_only(root: &Root, path: &CStr) -> Result<()> {
+    let Some(target) = root.open_existing(path)? else { return Ok(()) };
+    let tree = clone_tree(target.raw(), c"", true)?;
+    mount::set(tree.raw(), &Attrs { set_all: MOUNT_ATTR_RDONLY, ..Attrs::default() })?;
+    attach(&tree, &target, root, path)
+}

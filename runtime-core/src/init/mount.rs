@@ -1,0 +1,191 @@
+//! Mounts, by descriptor: everything is set on a tree before it is attached.
+
+use core::ffi::CStr;
+
+use super::abi::*;
+use super::fault::{Fault, Result, unless};
+use super::path::{Leaf, Root};
+use super::sys::{self, Fd};
+use super::wire::{Attrs, Check, List, Setting, Str};
+
+/// Sets a mount's attributes; those of all mounts below it first, its own then.
+pub(crate) fn set(mount: i32, attrs: &Attrs) -> Result<()> {
+    let recursive = attrs.propagation & MS_REC != 0;
+    let propagation = attrs.propagation & !MS_REC;
+    let (all, own) = if recursive { (propagation, 0) } else { (0, propagation) };
+    apply(mount, AT_RECURSIVE, attrs.set_all, attrs.clear_all, all)?;
+    apply(mount, 0, attrs.set, attrs.clear, own)
+}
+
+fn apply(mount: i32, flags: u32, set: u32, clear: u32, propagation: u32) -> Result<()> {
+    if set | clear | propagation == 0 {
+        return Ok(());
+    }
+    let (set, clear, propagation) = (u64::from(set), u64::from(clear), u64::from(propagation));
+    sys::mount_setattr(mount, flags, &MountAttr { set, clear, propagation, userns_fd: 0 })
+}
+
+/// A detached copy of the mount at a path, or of all mounts from there on.
+pub(crate) fn clone_tree(dir: i32, path: &CStr, recursive: bool) -> Result<Fd> {
+    let empty = if path.is_empty() { AT_EMPTY_PATH } else { 0 };
+    let all = if recursive { AT_RECURSIVE } else { 0 };
+    sys::open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | empty | all)
+}
+
+/// Attaches a detached tree at `target`, which was opened as `path`, and looks whether it is there.
+pub(crate) fn attach(tree: &Fd, target: &Fd, root: &Root, path: &CStr) -> Result<()> {
+    attach_at(tree, target.raw())?;
+    let there = sys::statx(root.open(path)?.raw(), c"")?;
+    if there.mnt_id == sys::statx(tree.raw(), c"")?.mnt_id {
+        Ok(())
+    } else {
+        Err(Fault::check(Check::MountMoved))
+    }
+}
+
+/// Attaches a detached tree at `target`; `AT_FDCWD` is the current directory.
+pub(crate) fn attach_at(tree: &Fd, target: i32) -> Result<()> {
+    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    sys::move_mount(tree.raw(), c"", target, c"", flags).map(drop)
+}
+
+/// A new, detached mount of a file system with these options, each a key with or without a value. In a fault
+/// the index is that of the option at fault, or the number of options where the whole was refused.
+fn new_with<'a, I>(fstype: &CStr, source: Option<&CStr>, options: I, flags: u32) -> Result<Fd>
+where
+    I: Iterator<Item = (&'a CStr, Option<&'a CStr>)>,
+{
+    let context = sys::fsopen(fstype, FSOPEN_CLOEXEC)?;
+    let set = |key, value: Option<&CStr>| {
+        let command = if value.is_some() { FSCONFIG_SET_STRING } else { FSCONFIG_SET_FLAG };
+        sys::fsconfig(context.raw(), command, Some(key), value, 0)
+    };
+    let mut count = 0;
+    for (key, value) in options {
+        set(key, value).map_err(|fault| fault.at(count))?;
+        count += 1;
+    }
+    if source.is_some() {
+        set(c"source", source).map_err(|fault| fault.at(count))?;
+    }
+    sys::fsconfig(context.raw(), FSCONFIG_CMD_CREATE, None, None, 0).map_err(|fault| fault.at(count))?;
+    sys::fsmount(&context, FSMOUNT_CLOEXEC, flags).map_err(|fault| fault.at(count))
+}
+
+/// A new, detached tmpfs.
+pub(crate) fn tmpfs<const N: usize>(options: [(&CStr, &CStr); N]) -> Result<Fd> {
+    new_with(c"tmpfs", None, options.into_iter().map(|(key, value)| (key, Some(value))), 0)
+}
+
+/// What `fsopen(2)` and `fsconfig(2)` take.
+pub(crate) struct Filesystem<'a> {
+    pub(crate) fstype: Str<'a>,
+    pub(crate) source: Option<Str<'a>>,
+    pub(crate) options: List<'a, Setting<'a>>,
+}
+
+/// Mounts a file system at `target` in the root.
+pub(crate) fn filesystem(new: &Filesystem<'_>, attrs: &Attrs, root: &Root, target: &CStr) -> Result<Fd> {
+    let options = new.options.iter();
+    let options = options.map(|option| (option.key.c_str(), option.value.map(|value| value.c_str())));
+    // A new mount has no attribute that could be cleared, and nothing below it.
+    let flags = attrs.set | attrs.set_all & !attrs.clear;
+    let source = new.source.map(|source| source.c_str());
+    let mount = new_with(new.fstype.c_str(), source, options, flags)?;
+    apply(mount.raw(), 0, 0, 0, attrs.propagation & !MS_REC)?;
+    attach(&mount, &root.ensure(target, Leaf::Directory)?, root, target)?;
+    Ok(mount)
+}
+
+/// What `mount(2)` takes.
+pub(crate) struct Legacy<'a> {
+    pub(crate) fstype: Str<'a>,
+    pub(crate) source: Str<'a>,
+    pub(crate) flags: u64,
+    pub(crate) data: Str<'a>,
+}
+
+/// Mounts with `mount(2)` at `target` in the root, through the current directory.
+pub(crate) fn legacy(mount: &Legacy<'_>, attrs: &Attrs, root: &Root, target: &CStr) -> Result<()> {
+    let dir = root.ensure(target, Leaf::Directory)?;
+    sys::fchdir(dir.raw())?;
+    let (source, fstype) = (Some(mount.source.c_str()), Some(mount.fstype.c_str()));
+    sys::mount(source, c".", fstype, mount.flags, Some(mount.data.c_str()))?;
+    let before = sys::statx(dir.raw(), c"")?;
+    let mounted = root.open(target)?;
+    let there = sys::statx(mounted.raw(), c"")?;
+    if there.mnt_id == before.mnt_id || there.attributes & STATX_ATTR_MOUNT_ROOT == 0 {
+        return Err(Fault::check(Check::MountMoved));
+    }
+    set(mounted.raw(), attrs)?;
+    sys::fchdir(root.dir).map(drop)
+}
+
+/// Binds `source`, of init's own mount namespace, at `target` in the root.
+pub(crate) fn bind(source: &CStr, recursive: bool, attrs: &Attrs, root: &Root, target: &CStr) -> Result<()> {
+    let tree = clone_tree(AT_FDCWD, source, recursive)?;
+    set(tree.raw(), attrs)?;
+    let leaf = match sys::statx(tree.raw(), c"")?.kind() {
+        S_IFDIR => Leaf::Directory,
+        _ => Leaf::File,
+    };
+    attach(&tree, &root.ensure(target, leaf)?, root, target)
+}
+
+/// Makes the mount that holds the current directory private.
+pub(crate) fn private_parent() -> Result<()> {
+    // A path has at most as many names as bytes.
+    let mut dir = sys::openat(AT_FDCWD, c".", O_PATH | O_CLOEXEC, 0)?;
+    for _ in 0..4096 {
+        match apply(dir.raw(), 0, 0, 0, MS_PRIVATE) {
+            // Not the root of a mount.
+            Err(fault) if fault.is(EINVAL) => dir = sys::openat(dir.raw(), c"..", O_PATH | O_CLOEXEC, 0)?,
+            answer => return answer,
+        }
+    }
+    apply(dir.raw(), 0, 0, 0, MS_PRIVATE)
+}
+
+/// Clones the tree at the current directory and mounts it over itself; it becomes the current directory.
+pub(crate) fn take_root(attrs: &Attrs) -> Result<Fd> {
+    let tree = clone_tree(AT_FDCWD, c"", true)?;
+    set(tree.raw(), attrs)?;
+    attach_at(&tree, AT_FDCWD)?;
+    sys::fchdir(tree.raw())?;
+    Ok(tree)
+}
+
+/// Makes `root` the root of the mount namespace and detaches the old one.
+pub(crate) fn pivot(root: &Fd, isolate: bool) -> Result<()> {
+    let old = sys::openat(AT_FDCWD, c"/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0)?;
+    sys::fchdir(root.raw())?;
+    // Both names are the same directory: the old root comes to lie on the new one, and needs no place in it.
+    sys::pivot_root(c".", c".")?;
+    sys::fchdir(old.raw())?;
+    if isolate {
+        apply(old.raw(), AT_RECURSIVE, 0, 0, MS_SLAVE)?;
+    }
+    sys::umount2(c".", MNT_DETACH)?;
+    sys::chdir(c"/").map(drop)
+}
+
+/// Moves `root` over the root of the mount namespace, where that one cannot be pivoted.
+pub(crate) fn move_root(root: &Fd, hide: List<'_, Str<'_>>) -> Result<()> {
+    for (index, path) in hide.iter().enumerate() {
+        cover(path.c_str()).map_err(|fault| fault.at(index))?;
+    }
+    sys::fchdir(root.raw())?;
+    sys::mount(Some(c"."), c"/", None, MS_MOVE, None)?;
+    sys::chroot(c".")?;
+    sys::chdir(c"/").map(drop)
+}
+
+/// Detaches a mount of the host, or covers one that is locked in place.
+fn cover(path: &CStr) -> Result<()> {
+    sys::mount(None, path, None, u64::from(MS_SLAVE | MS_REC), None)?;
+    let detached = unless(sys::umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW), &[EINVAL, EPERM])?;
+    if detached.is_none() {
+        sys::mount(Some(c"tmpfs"), path, Some(c"tmpfs"), 0, None)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! What a process is: its ids, capabilities, directory, signals, keyring.
+
+use core::ffi::CStr;
+
+use super::abi::*;
+use super::fault::{Fault, Result, unless};
+use super::nr;
+use super::passwd;
+use super::path::Root;
+use super::sys;
+use super::wire::Check;
+
+/// Signals of all kinds.
+const SIGNALS: u32 = 64;
+
+/// The largest `/etc/passwd` that is read.
+const PASSWD_LIMIT: u64 = 1 << 20;
+
+/// Gives all signals their default dispositions.
+pub(crate) fn reset_signals() -> Result<()> {
+    for signal in (1..=SIGNALS).filter(|&signal| signal != SIGKILL && signal != SIGSTOP) {
+        sys::default_signal(signal)?;
+    }
+    Ok(())
+}
+
+/// In a user namespace just joined: user and group 0, without supplementary groups where those may be set.
+pub(crate) fn become_root() -> Result<()> {
+    unless(sys::setgroups(&[]), &[EPERM])?;
+    sys::setresgid(0, 0, 0)?;
+    sys::setresuid(0, 0, 0).map(drop)
+}
+
+/// Takes the user's ids and keeps the permitted capabilities, which `capset` raises again.
+pub(crate) fn set_ids(uid: u32, gid: u32) -> Result<()> {
+    sys::prctl(Control::SetKeepcaps, 1, 0, 0, 0)?;
+    sys::setresgid(gid, gid, gid)?;
+    sys::setresuid(uid, uid, uid)?;
+    sys::prctl(Control::SetKeepcaps, 0, 0, 0, 0).map(drop)
+}
+
+/// Drops every capability that is not in `keep` from the bounding set. In a fault the index is the capability.
+pub(crate) fn bound_capabilities(keep: u64) -> Result<()> {
+    for cap in (0..64).filter(|cap| keep & 1 << cap == 0) {
+        match sys::prctl(Control::CapbsetDrop, cap, 0, 0, 0) {
+            // The kernel knows no more.
+            Err(fault) if fault.is(EINVAL) => break,
+            // Without CAP_SETPCAP nothing can be dropped; that matters where there is something to drop.
+            Err(fault) if sys::prctl(Control::CapbsetRead, cap, 0, 0, 0)? == 1 => {
+                return Err(fault.at(cap as usize));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Sets the capability sets. In a fault of the ambient set the index is the capability.
+pub(crate) fn set_capabilities(caps: &Capabilities, ambient: u64) -> Result<()> {
+    sys::capset(caps)?;
+    sys::prctl(Control::CapAmbient, CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)?;
+    for cap in (0..64).filter(|cap| ambient & 1 << cap != 0) {
+        let raised = sys::prctl(Control::CapAmbient, CAP_AMBIENT_RAISE, cap, 0, 0);
+        raised.map_err(|fault| fault.at(cap as usize))?;
+    }
+    Ok(())
+}
+
+/// Changes to a directory, which must be reachable from the root; false where the user may not enter it.
+pub(crate) fn change_directory(path: &CStr, forgive: bool) -> Result<bool> {
+    let tolerated: &[u32] = if forgive { &[EACCES] } else { &[] };
+    if unless(sys::chdir(path), tolerated)?.is_none() {
+        return Ok(false);
+    }
+    if sys::cwd_is_reachable()? { Ok(true) } else { Err(Fault::check(Check::CwdOutside)) }
+}
+
+/// Joins a new session keyring; a kernel without keyrings needs none.
+pub(crate) fn session_keyring(name: &CStr) -> Result<()> {
+    // The possessor may do everything; the user may view, read, search and link, so that `exec` can join.
+    const PERMISSIONS: u32 = 0x3f00_0000 | 0x001b_0000;
+    let Some(key) = unless(sys::join_session_keyring(name), &[ENOSYS])? else { return Ok(()) };
+    // One that was there before belongs to the container's user, and has its permissions.
+    unless(sys::set_key_permissions(key, PERMISSIONS), &[EACCES]).map(drop)
+}
+
+/// The user's home directory, from the root's `/etc/passwd`.
+pub(crate) fn find_home(root: &Root, uid: u32) -> Result<Option<&'static [u8]>> {
+    // An image decides what stands there: nothing but a regular file of sensible size is read.
+    let Ok(file) = root.open_with(c"etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY) else { return Ok(None) };
+    let stat = sys::statx(file.raw(), c"")?;
+    if stat.kind() != S_IFREG || stat.size == 0 || stat.size > PASSWD_LIMIT {
+        return Ok(None);
+    }
+    let text = sys::memory(stat.size as usize)?;
+    let mut len = 0;
+    while let Some(rest @ [_, ..]) = text.get_mut(len..) {
+        match sys::read(file.raw(), rest)? {
+            0 => break,
+            more => len += more,
+        }
+    }
+    Ok(passwd::home(text.get(..len).unwrap_or_default(), uid).filter(|home| !home.is_empty()))
+}
+
+/// Writes a sysctl below the host's `/proc`. One that still has its old value afterwards was not set.
+pub(crate) fn write_sysctl(proc: i32, path: &CStr, value: &[u8]) -> Result<()> {
+    let before = Sysctl::read(proc, path);
+    let file = sys::openat2(proc, path, O_WRONLY | O_CLOEXEC, Sysctl::RESOLVE)?;
+    if sys::write(file.raw(), value)? != value.len() {
+        return Err(Fault::errno(nr::WRITE, EINVAL));
+    }
+    // Some kernels' values read back in another form, and a few cannot be read.
+    match (before, Sysctl::read(proc, path)) {
+        (Ok(before), Ok(after)) if after.is(before.bytes()) && !after.is(value) => {
+            Err(Fault::check(Check::SysctlValue))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The beginning of a sysctl's value.
+struct Sysctl([u8; 256], usize);
+
+impl Sysctl {
+    const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+
+    fn read(proc: i32, path: &CStr) -> Result<Self> {
+        let file = sys::openat2(proc, path, O_RDONLY | O_CLOEXEC, Self::RESOLVE)?;
+        let mut value = [0; 256];
+        let len = sys::read(file.raw(), &mut value)?;
+        Ok(Self(value, len))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.0.get(..self.1).unwrap_or_default()
+    }
+
+    /// True for the same words, whatever blanks stand between them.
+    fn is(&self, other: &[u8]) -> bool {
+        let words = |text| <[u8]>::split(text, u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        words(self.bytes()).eq(words(other))
+    }
+}

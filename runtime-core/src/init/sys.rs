@@ -1,0 +1,543 @@
+//! Every system call that init makes, and all of its `unsafe`.
+//!
+//! Usable in a child that shares its parent's memory: nothing here allocates, locks or touches thread-local
+//! state.
+#![allow(unsafe_code)]
+
+use core::{
+    arch::asm,
+    ffi::{CStr, c_char},
+    ptr, slice,
+};
+
+use super::abi::*;
+use super::fault::{Fault, Result};
+use super::nr;
+
+/// # Safety
+/// The operands must be what the call demands; memory that they point to must be valid for what it does there.
+#[cfg(target_arch = "x86_64")]
+unsafe fn syscall(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> isize {
+    let answer: isize;
+    // SAFETY: the kernel keeps all registers but rax, rcx and r11; the caller vouches for the operands.
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => answer, in("rdi") a, in("rsi") b, in("rdx") c,
+            in("r10") d, in("r8") e, in("r9") f, lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    answer
+}
+
+/// # Safety
+/// The operands must be what the call demands; memory that they point to must be valid for what it does there.
+#[cfg(target_arch = "aarch64")]
+unsafe fn syscall(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> isize {
+    let answer: isize;
+    // SAFETY: the kernel keeps all registers but x0; the caller vouches for the operands.
+    unsafe {
+        asm!("svc 0", in("x8") number, inlateout("x0") a as isize => answer, in("x1") b, in("x2") c,
+            in("x3") d, in("x4") e, in("x5") f, options(nostack));
+    }
+    answer
+}
+
+/// Calls the kernel; an interrupted call is made again.
+///
+/// # Safety
+/// As [`syscall`].
+unsafe fn call<const N: usize>(number: usize, words: [usize; N]) -> Result<usize> {
+    let mut operands = [0; 6];
+    for (operand, word) in operands.iter_mut().zip(words) {
+        *operand = word;
+    }
+    loop {
+        // SAFETY: the caller vouches for the operands.
+        let answer = unsafe { syscall(number, operands) };
+        match answer.checked_neg() {
+            Some(errno @ 1..=4095) if errno as u32 == EINTR => {}
+            Some(errno @ 1..=4095) => return Err(Fault::errno(number, errno as u32)),
+            _ => return Ok(answer as usize),
+        }
+    }
+}
+
+/// What is passed to the kernel as one word: a number, or a string that it only reads.
+trait Word {
+    fn word(self) -> usize;
+}
+
+macro_rules! words {
+    ($($number:ty)*) => {$(
+        impl Word for $number {
+            fn word(self) -> usize {
+                self as usize
+            }
+        }
+    )*};
+}
+words!(i32 u32 u64 Control);
+
+impl Word for &CStr {
+    fn word(self) -> usize {
+        self.as_ptr() as usize
+    }
+}
+
+impl Word for Option<&CStr> {
+    fn word(self) -> usize {
+        self.map_or(0, |text| text.as_ptr() as usize)
+    }
+}
+
+macro_rules! calls {
+    ($($number:ident $name:ident($($operand:ident: $ty:ty),*);)*) => {$(
+        pub(crate) fn $name($($operand: $ty),*) -> Result<usize> {
+            // SAFETY: this call reads NUL-terminated strings that live until it returns, and takes numbers.
+            unsafe { call(nr::$number, [$($operand.word()),*]) }
+        }
+    )*};
+}
+
+calls! {
+    ACCEPT4 accept4_raw(socket: i32, address: u32, len: u32, flags: u32);
+    CHDIR chdir(path: &CStr);
+    CHROOT chroot(path: &CStr);
+    CLOSE close(fd: i32);
+    CLOSE_RANGE close_range(first: u32, last: u32, flags: u32);
+    DUP3 dup3(from: i32, to: i32, flags: u32);
+    FACCESSAT2 faccessat2(dir: i32, path: &CStr, mode: u32, flags: u32);
+    FCHDIR fchdir(dir: i32);
+    FCHOWN fchown(fd: i32, uid: u32, gid: u32);
+    FCHOWNAT fchownat(dir: i32, path: &CStr, uid: u32, gid: u32, flags: u32);
+    FSCONFIG fsconfig(context: i32, command: u32, key: Option<&CStr>, value: Option<&CStr>, aux: u32);
+    FSMOUNT fsmount_raw(context: i32, flags: u32, attrs: u32);
+    FSOPEN fsopen_raw(fstype: &CStr, flags: u32);
+    GETPID getpid_raw();
+    KILL kill(pid: i32, signal: u32);
+    MEMFD_CREATE memfd_create_raw(name: &CStr, flags: u32);
+    MKDIRAT mkdirat(dir: i32, name: &CStr, mode: u32);
+    MKNODAT mknodat(dir: i32, name: &CStr, mode: u32, device: u64);
+    MOUNT mount(source: Option<&CStr>, target: &CStr, fstype: Option<&CStr>, flags: u64, data: Option<&CStr>);
+    MOVE_MOUNT move_mount(from: i32, path: &CStr, to: i32, target: &CStr, flags: u32);
+    OPENAT openat_raw(dir: i32, path: &CStr, flags: u32, mode: u32);
+    OPEN_TREE open_tree_raw(dir: i32, path: &CStr, flags: u32);
+    PIVOT_ROOT pivot_root(new: &CStr, old: &CStr);
+    PRCTL prctl(option: Control, a: u32, b: u32, c: u32, d: u32);
+    SETNS setns(fd: i32, kinds: u32);
+    SETPGID setpgid(pid: u32, group: u32);
+    SETRESGID setresgid(real: u32, effective: u32, saved: u32);
+    SETRESUID setresuid(real: u32, effective: u32, saved: u32);
+    SETSID setsid();
+    SOCKET socket_raw(family: u32, kind: u32, protocol: u32);
+    SYMLINKAT symlinkat(target: &CStr, dir: i32, name: &CStr);
+    UMASK umask(mask: u32);
+    UMOUNT2 umount2(path: &CStr, flags: u32);
+    UNLINKAT unlinkat(dir: i32, name: &CStr, flags: u32);
+    UNSHARE unshare(kinds: u32);
+    FCNTL fcntl(fd: i32, command: u32, value: u32);
+}
+
+/// A descriptor that is closed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Fd(i32);
+
+impl Fd {
+    /// Takes over descriptor `number`.
+    pub(crate) fn own(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub(crate) fn raw(&self) -> i32 {
+        self.0
+    }
+
+    /// Its number; whoever takes it closes it.
+    pub(crate) fn into_raw(self) -> i32 {
+        core::mem::ManuallyDrop::new(self).0
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // Nothing can be done about a failed close, and the descriptor is gone either way.
+        let _ = close(self.0);
+    }
+}
+
+/// The descriptor that a call answered.
+fn opened(answer: Result<usize>) -> Result<Fd> {
+    answer.map(|number| Fd(number as i32))
+}
+
+pub(crate) fn accept4(socket: i32, flags: u32) -> Result<Fd> {
+    opened(accept4_raw(socket, 0, 0, flags))
+}
+
+pub(crate) fn fsmount(context: &Fd, flags: u32, attrs: u32) -> Result<Fd> {
+    opened(fsmount_raw(context.raw(), flags, attrs))
+}
+
+pub(crate) fn fsopen(fstype: &CStr, flags: u32) -> Result<Fd> {
+    opened(fsopen_raw(fstype, flags))
+}
+
+pub(crate) fn memfd_create(name: &CStr, flags: u32) -> Result<Fd> {
+    opened(memfd_create_raw(name, flags))
+}
+
+pub(crate) fn openat(dir: i32, path: &CStr, flags: u32, mode: u32) -> Result<Fd> {
+    opened(openat_raw(dir, path, flags, mode))
+}
+
+pub(crate) fn open_tree(dir: i32, path: &CStr, flags: u32) -> Result<Fd> {
+    opened(open_tree_raw(dir, path, flags))
+}
+
+pub(crate) fn socket(family: u32, kind: u32) -> Result<Fd> {
+    opened(socket_raw(family, kind, 0))
+}
+
+/// `openat2(2)`, made again where the kernel could not rule out a race.
+pub(crate) fn openat2(dir: i32, path: &CStr, flags: u32, resolve: u64) -> Result<Fd> {
+    let how = OpenHow { flags: u64::from(flags), mode: 0, resolve };
+    let words = [dir as usize, path.word(), &raw const how as usize, size_of::<OpenHow>()];
+    let mut tries = 0;
+    loop {
+        // SAFETY: the kernel reads the path and `how`, of the given size.
+        let answer = unsafe { call(nr::OPENAT2, words) };
+        tries += 1;
+        match answer {
+            Err(fault) if fault.is(EAGAIN) && tries < 128 => {}
+            _ => return opened(answer),
+        }
+    }
+}
+
+pub(crate) fn getpid() -> u32 {
+    getpid_raw().unwrap_or(0) as u32
+}
+
+/// Ends the process.
+pub(crate) fn exit(status: u32) -> ! {
+    loop {
+        // SAFETY: takes a number and does not return.
+        let _ = unsafe { call(nr::EXIT_GROUP, [status as usize]) };
+    }
+}
+
+pub(crate) fn read(fd: i32, into: &mut [u8]) -> Result<usize> {
+    // SAFETY: the kernel writes at most `len` bytes into the exclusive slice.
+    unsafe { call(nr::READ, [fd as usize, into.as_mut_ptr() as usize, into.len()]) }
+}
+
+pub(crate) fn write(fd: i32, from: &[u8]) -> Result<usize> {
+    // SAFETY: the kernel reads `len` bytes of the slice.
+    unsafe { call(nr::WRITE, [fd as usize, from.as_ptr() as usize, from.len()]) }
+}
+
+pub(crate) fn pread(fd: i32, into: &mut [u8], offset: usize) -> Result<usize> {
+    // SAFETY: the kernel writes at most `len` bytes into the exclusive slice.
+    unsafe { call(nr::PREAD64, [fd as usize, into.as_mut_ptr() as usize, into.len(), offset]) }
+}
+
+pub(crate) fn pwrite(fd: i32, from: &[u8], offset: usize) -> Result<usize> {
+    // SAFETY: the kernel reads `len` bytes of the slice.
+    unsafe { call(nr::PWRITE64, [fd as usize, from.as_ptr() as usize, from.len(), offset]) }
+}
+
+/// The target of a symbolic link; as many bytes of `into` as it has.
+pub(crate) fn readlinkat<'a>(dir: i32, name: &CStr, into: &'a mut [u8]) -> Result<&'a [u8]> {
+    let words = [dir as usize, name.word(), into.as_mut_ptr() as usize, into.len()];
+    // SAFETY: the kernel reads the name and writes at most `len` bytes into the exclusive slice.
+    let len = unsafe { call(nr::READLINKAT, words) }?;
+    into.get(..len).ok_or(Fault::errno(nr::READLINKAT, ENAMETOOLONG))
+}
+
+/// True when the current directory can be reached from the root.
+pub(crate) fn cwd_is_reachable() -> Result<bool> {
+    let mut path = [0u8; 4096];
+    // SAFETY: the kernel writes at most `len` bytes into the exclusive array.
+    let answer = unsafe { call(nr::GETCWD, [path.as_mut_ptr() as usize, path.len()]) };
+    match answer {
+        // The kernel writes "(unreachable)" before what it cannot reach.
+        Ok(_) => Ok(path.first() == Some(&b'/')),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// `statx(2)`: of `path`, or of `dir` itself where the path is empty.
+pub(crate) fn statx(dir: i32, path: &CStr) -> Result<Statx> {
+    let mut answer = Statx::default();
+    const { assert!(size_of::<Statx>() == 256) };
+    let mask = STATX_BASIC_STATS | STATX_MNT_ID | STATX_MNT_ID_UNIQUE;
+    let flags = if path.is_empty() { AT_EMPTY_PATH } else { 0 };
+    let words = [dir as usize, path.word(), flags as usize, mask as usize, &raw mut answer as usize];
+    // SAFETY: the kernel reads the path and fills the structure, which has its full size.
+    unsafe { call(nr::STATX, words) }?;
+    Ok(answer)
+}
+
+/// The magic number of the file system that holds `fd`.
+pub(crate) fn filesystem(fd: i32) -> Result<u64> {
+    let mut answer = [0u64; 15];
+    // SAFETY: `struct statfs` has 120 bytes on 64-bit machines; the array is as long.
+    unsafe { call(nr::FSTATFS, [fd as usize, answer.as_mut_ptr() as usize]) }?;
+    Ok(answer.first().copied().unwrap_or(0))
+}
+
+pub(crate) fn mount_setattr(mount: i32, flags: u32, attr: &MountAttr) -> Result<()> {
+    let attr = ptr::from_ref(attr) as usize;
+    let words = [mount as usize, c"".word(), (AT_EMPTY_PATH | flags) as usize, attr, size_of::<MountAttr>()];
+    // SAFETY: the kernel reads the empty path and the structure of the given size.
+    unsafe { call(nr::MOUNT_SETATTR, words) }.map(drop)
+}
+
+pub(crate) fn sethostname(name: &[u8]) -> Result<usize> {
+    // SAFETY: the kernel reads `len` bytes of the slice.
+    unsafe { call(nr::SETHOSTNAME, [name.as_ptr() as usize, name.len()]) }
+}
+
+pub(crate) fn setdomainname(name: &[u8]) -> Result<usize> {
+    // SAFETY: the kernel reads `len` bytes of the slice.
+    unsafe { call(nr::SETDOMAINNAME, [name.as_ptr() as usize, name.len()]) }
+}
+
+/// `setgroups(2)` with ids as the wire holds them: four bytes each, little-endian as both machines are.
+pub(crate) fn setgroups(ids: &[u8]) -> Result<usize> {
+    // SAFETY: the kernel copies four bytes for each id out of the slice, of any alignment.
+    unsafe { call(nr::SETGROUPS, [ids.len() / 4, ids.as_ptr() as usize]) }
+}
+
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+pub(crate) fn capget() -> Result<Capabilities> {
+    let header = [CAPABILITY_VERSION_3, 0];
+    let mut data = [0u32; 6];
+    // SAFETY: version 3 has two blocks of three words; the header says so and the array holds them.
+    unsafe { call(nr::CAPGET, [header.as_ptr() as usize, data.as_mut_ptr() as usize]) }?;
+    let [e0, p0, i0, e1, p1, i1] = data;
+    let join = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    Ok(Capabilities { effective: join(e0, e1), permitted: join(p0, p1), inheritable: join(i0, i1) })
+}
+
+pub(crate) fn capset(caps: &Capabilities) -> Result<()> {
+    let header = [CAPABILITY_VERSION_3, 0];
+    let Capabilities { effective: e, permitted: p, inheritable: i } = *caps;
+    let high = |set: u64| (set >> 32) as u32;
+    let data = [e as u32, p as u32, i as u32, high(e), high(p), high(i)];
+    // SAFETY: version 3 has two blocks of three words; the header says so and the array holds them.
+    unsafe { call(nr::CAPSET, [header.as_ptr() as usize, data.as_ptr() as usize]) }.map(drop)
+}
+
+pub(crate) fn setrlimit(resource: u32, soft: u64, hard: u64) -> Result<usize> {
+    let limits = [soft, hard];
+    // SAFETY: the kernel reads the two numbers; no old limits are asked for.
+    unsafe { call(nr::PRLIMIT64, [0, resource as usize, limits.as_ptr() as usize, 0]) }
+}
+
+/// Gives a signal its default disposition.
+pub(crate) fn default_signal(signal: u32) -> Result<usize> {
+    let action = [0u64; 4];
+    // SAFETY: a zeroed `struct sigaction` is `SIG_DFL`; the kernel's has no more than 32 bytes.
+    unsafe { call(nr::RT_SIGACTION, [signal as usize, action.as_ptr() as usize, 0, 8]) }
+}
+
+/// Sets the mask of blocked signals and answers the old one.
+pub(crate) fn signal_mask(mask: u64) -> Result<u64> {
+    const SIG_SETMASK: usize = 2;
+    let mut old = 0u64;
+    let words = [SIG_SETMASK, &raw const mask as usize, &raw mut old as usize, 8];
+    // SAFETY: the kernel reads and writes one mask of eight bytes.
+    unsafe { call(nr::RT_SIGPROCMASK, words) }?;
+    Ok(old)
+}
+
+/// Waits until `fd` can be read; false when `seconds` went by before (0: no limit).
+pub(crate) fn wait_readable(fd: i32, seconds: u32) -> Result<bool> {
+    let mut poll = PollFd { fd, events: POLLIN, revents: 0 };
+    let limit = Timespec { seconds: i64::from(seconds), nanoseconds: 0 };
+    let limit = if seconds == 0 { 0 } else { &raw const limit as usize };
+    // SAFETY: one `pollfd`, exclusive; a time limit that lives until the call returns; no signal mask.
+    unsafe { call(nr::PPOLL, [&raw mut poll as usize, 1, limit, 0, 0]) }.map(|ready| ready != 0)
+}
+
+/// Waits for the end of a child.
+pub(crate) fn wait_child(pidfd: i32) -> Result<Ending> {
+    const P_PIDFD: usize = 3;
+    const WEXITED: usize = 4;
+    const CLD_EXITED: u32 = 1;
+    let mut info = [0u32; 32];
+    let words = [P_PIDFD, pidfd as usize, info.as_mut_ptr() as usize, WEXITED, 0];
+    // SAFETY: `siginfo_t` has 128 bytes, as the array.
+    unsafe { call(nr::WAITID, words) }?;
+    // si_code is the third word, si_status the seventh.
+    let [_, _, code, _, _, _, status, ..] = info;
+    Ok(if code == CLD_EXITED { Ending::Exited(status) } else { Ending::Killed(status) })
+}
+
+/// Sends one message, and a descriptor with it.
+pub(crate) fn send(socket: i32, message: &[u8], fd: Option<i32>) -> Result<()> {
+    const MSG_NOSIGNAL: usize = 0x4000;
+    const SOL_SOCKET: u64 = 1;
+    const SCM_RIGHTS: u64 = 1;
+    let part = [message.as_ptr() as usize, message.len()];
+    // `struct cmsghdr`: its length, level and type, and the descriptor after it.
+    let control = [20, SOL_SOCKET | SCM_RIGHTS << 32, u64::from(fd.unwrap_or(0) as u32)];
+    let (control, control_len) = if fd.is_some() { (control.as_ptr() as usize, 24) } else { (0, 0) };
+    // `struct msghdr`: no address, one part, the control data.
+    let header = [0, 0, part.as_ptr() as usize, 1, control, control_len, 0];
+    // SAFETY: the header's pointers are to the arrays above, with their lengths; the kernel reads them only.
+    unsafe { call(nr::SENDMSG, [socket as usize, header.as_ptr() as usize, MSG_NOSIGNAL]) }.map(drop)
+}
+
+/// Joins the session keyring of this name, or a new one, and answers its serial.
+pub(crate) fn join_session_keyring(name: &CStr) -> Result<u32> {
+    // SAFETY: the kernel reads the name.
+    unsafe { call(nr::KEYCTL, [KEYCTL_JOIN_SESSION_KEYRING as usize, name.word()]) }.map(|key| key as u32)
+}
+
+pub(crate) fn set_key_permissions(key: u32, permissions: u32) -> Result<usize> {
+    // SAFETY: takes numbers.
+    unsafe { call(nr::KEYCTL, [KEYCTL_SETPERM as usize, key as usize, permissions as usize]) }
+}
+
+/// Opens the lock of a pty's slave side.
+pub(crate) fn unlock_pty(master: &Fd) -> Result<()> {
+    const TIOCSPTLCK: usize = 0x4004_5431;
+    let unlocked = 0i32;
+    // SAFETY: the kernel reads one int.
+    unsafe { call(nr::IOCTL, [master.raw() as usize, TIOCSPTLCK, &raw const unlocked as usize]) }.map(drop)
+}
+
+/// Opens a pty's slave side.
+pub(crate) fn open_pty_peer(master: &Fd) -> Result<Fd> {
+    const TIOCGPTPEER: usize = 0x5441;
+    let flags = O_RDWR | O_NOCTTY | O_CLOEXEC;
+    // SAFETY: takes numbers.
+    opened(unsafe { call(nr::IOCTL, [master.raw() as usize, TIOCGPTPEER, flags as usize]) })
+}
+
+pub(crate) fn set_window_size(tty: &Fd, rows: u16, columns: u16) -> Result<()> {
+    const TIOCSWINSZ: usize = 0x5414;
+    let size = [rows, columns, 0, 0];
+    // SAFETY: the kernel reads a `struct winsize`, four shorts.
+    unsafe { call(nr::IOCTL, [tty.raw() as usize, TIOCSWINSZ, size.as_ptr() as usize]) }.map(drop)
+}
+
+/// Makes a terminal the session's controlling one.
+pub(crate) fn set_controlling_terminal(tty: i32) -> Result<()> {
+    const TIOCSCTTY: usize = 0x540e;
+    // SAFETY: takes numbers.
+    unsafe { call(nr::IOCTL, [tty as usize, TIOCSCTTY, 0]) }.map(drop)
+}
+
+pub(crate) fn is_terminal(fd: i32) -> bool {
+    const TCGETS: usize = 0x5401;
+    let mut termios = [0u32; 16];
+    // SAFETY: the kernel's `struct termios` has 36 bytes; the array has more.
+    unsafe { call(nr::IOCTL, [fd as usize, TCGETS, termios.as_mut_ptr() as usize]) }.is_ok()
+}
+
+/// Sets flags of a network interface beside those that it has.
+pub(crate) fn raise_interface(socket: &Fd, name: &[u8; 16], raise: u16) -> Result<()> {
+    const SIOCGIFFLAGS: usize = 0x8913;
+    const SIOCSIFFLAGS: usize = 0x8914;
+    // `struct ifreq`: the name, the flags, and room for the union's other members.
+    #[repr(C)]
+    struct Request([u8; 16], u16, [u8; 22]);
+    let mut request = Request(*name, 0, [0; 22]);
+    // SAFETY: the kernel reads and fills the structure, which has its size of 40 bytes.
+    unsafe { call(nr::IOCTL, [socket.raw() as usize, SIOCGIFFLAGS, &raw mut request as usize]) }?;
+    request.1 |= raise;
+    // SAFETY: as above.
+    unsafe { call(nr::IOCTL, [socket.raw() as usize, SIOCSIFFLAGS, &raw mut request as usize]) }.map(drop)
+}
+
+const PROT_READ: usize = 1;
+const PROT_WRITE: usize = 2;
+const MAP_PRIVATE: usize = 2;
+const MAP_ANONYMOUS: usize = 0x20;
+
+/// Maps the first `len` bytes of a file that nobody changes any more.
+pub(crate) fn map_sealed(file: i32, len: usize) -> Result<&'static [u8]> {
+    // SAFETY: a new mapping touches none that exists.
+    let address = unsafe { call(nr::MMAP, [0, len, PROT_READ, MAP_PRIVATE, file as usize, 0]) }?;
+    // SAFETY: the mapping is readable, never unmapped, and the image behind it is sealed.
+    Ok(unsafe { slice::from_raw_parts(address as *const u8, len) })
+}
+
+/// Fresh zeroed memory, which is never given back.
+pub(crate) fn memory(len: usize) -> Result<&'static mut [u8]> {
+    let (access, kind) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    // SAFETY: a new mapping touches none that exists.
+    let address = unsafe { call(nr::MMAP, [0, len, access, kind, usize::MAX, 0]) }?;
+    // SAFETY: the mapping is fresh, readable and writable, and nobody else knows it.
+    Ok(unsafe { slice::from_raw_parts_mut(address as *mut u8, len) })
+}
+
+/// A list of strings as `execve(2)` takes it: pointers, and a null one after the last.
+pub(crate) struct Pointers<'a>(&'a mut [*const u8]);
+
+impl<'a> Pointers<'a> {
+    /// The pointers to `count` strings; further ones are left out.
+    pub(crate) fn new(texts: impl Iterator<Item = &'a CStr>, count: usize) -> Result<Self> {
+        let words = count.saturating_add(1);
+        let memory = memory(words.saturating_mul(size_of::<usize>()))?;
+        // SAFETY: zeroed memory of that size, aligned to a page, is as many null pointers.
+        let pointers = unsafe { slice::from_raw_parts_mut(memory.as_mut_ptr().cast::<*const u8>(), words) };
+        for (place, text) in pointers.iter_mut().take(count).zip(texts) {
+            *place = text.as_ptr().cast();
+        }
+        Ok(Self(pointers))
+    }
+}
+
+/// `execve(2)`; answers only its failure.
+pub(crate) fn execve(path: &CStr, args: &Pointers<'_>, env: &Pointers<'_>) -> Fault {
+    let words = [path.word(), args.0.as_ptr() as usize, env.0.as_ptr() as usize];
+    // SAFETY: the path and all strings behind the null-terminated lists are NUL-terminated and alive.
+    match unsafe { call(nr::EXECVE, words) } {
+        Err(fault) => fault,
+        Ok(_) => Fault::errno(nr::EXECVE, ENOSYS),
+    }
+}
+
+/// Executes the file `image`; answers only its failure.
+///
+/// # Safety
+/// `args` and `env` must be null-terminated lists of NUL-terminated strings.
+pub(crate) unsafe fn execveat(image: i32, args: *const *const c_char, env: *const *const c_char) -> Fault {
+    let words = [image as usize, c"".word(), args as usize, env as usize, AT_EMPTY_PATH as usize];
+    // SAFETY: the caller vouches for the lists; the path is empty.
+    match unsafe { call(nr::EXECVEAT, words) } {
+        Err(fault) => fault,
+        Ok(_) => Fault::errno(nr::EXECVEAT, ENOSYS),
+    }
+}
+
+/// Which side of a clone runs.
+pub(crate) enum Forked {
+    Child,
+    Parent { pid: u32, pidfd: Fd },
+}
+
+/// A copy of this process: its child, or with `sibling` one more child of its parent, born in `cgroup` if given.
+pub(crate) fn fork(sibling: bool, cgroup: Option<i32>) -> Result<Forked> {
+    let mut pidfd = -1i32;
+    let parent = if sibling { CLONE_PARENT } else { 0 };
+    let place = if cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
+    let args = CloneArgs {
+        flags: CLONE_PIDFD | parent | place,
+        pidfd: &raw mut pidfd as u64,
+        // A sibling takes over the signal with which this process would end.
+        exit_signal: if sibling { 0 } else { SIGCHLD },
+        cgroup: cgroup.unwrap_or(0) as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: without CLONE_VM the child has its own copy of the stack that both return on.
+    let answer = unsafe { call(nr::CLONE3, [&raw const args as usize, size_of::<CloneArgs>()]) }?;
+    Ok(match answer {
+        0 => Forked::Child,
+        pid => Forked::Parent { pid: pid as u32, pidfd: Fd(pidfd) },
+    })
+}

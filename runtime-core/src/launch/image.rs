@@ -1,0 +1,148 @@
+//! The file that init is executed from: init itself with its program behind it, which nobody can change any more.
+
+#![allow(unsafe_code)]
+
+use std::env;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open, openat};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::{Mode, fstat};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::Error;
+use crate::init::abi::MOUNT_ATTR_RDONLY;
+use crate::init::fault::Fault;
+use crate::init::{self, mount};
+use crate::wire::{Attrs, TRAILER_MAGIC, TRAILER_SIZE};
+
+/// Init, as the build script compiled it.
+static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
+
+/// How an image comes to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A sealed memfd.
+    Memfd,
+    /// A nameless file of a read-only tmpfs of its own, for hosts that let no memfd be executed.
+    Tmpfs,
+    /// A nameless file in a directory for temporary ones, where there is no privilege to mount.
+    Unnamed,
+}
+
+impl Way {
+    /// The ways, in the order in which they are tried.
+    pub(crate) const ALL: [Self; 3] = [Self::Memfd, Self::Tmpfs, Self::Unnamed];
+}
+
+/// Init with its program, ready to be executed.
+#[derive(Debug)]
+pub(crate) struct Image {
+    file: OwnedFd,
+    identity: (u64, u64),
+}
+
+impl Image {
+    /// An image with this program.
+    pub(crate) fn new(program: &[u8], way: Way) -> Result<Self, Error> {
+        let content = content(program)?;
+        let file = match way {
+            Way::Memfd => memfd(&content),
+            Way::Tmpfs => on_tmpfs(&content),
+            Way::Unnamed => unnamed(&content),
+        };
+        let file = file.map_err(Error::system(Error::MAKE_IMAGE))?;
+        let stat = fstat(&file).map_err(Error::system("look at the image of init"))?;
+        Ok(Self { file, identity: (stat.st_dev, stat.st_ino) })
+    }
+
+    /// Its device and inode, by which a process is known that still runs it.
+    pub(crate) fn identity(&self) -> (u64, u64) {
+        self.identity
+    }
+}
+
+impl AsFd for Image {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Init, the program, and the trailer that says where it is.
+fn content(program: &[u8]) -> Result<Vec<u8>, Error> {
+    if u32::try_from(program.len()).is_err() {
+        return Err(Error::System { doing: Error::MAKE_IMAGE, errno: Errno::E2BIG });
+    }
+    let mut content = Vec::with_capacity(INIT.len() + program.len() + TRAILER_SIZE);
+    content.extend_from_slice(INIT);
+    content.extend_from_slice(program);
+    for word in [TRAILER_MAGIC, INIT.len() as u64, program.len() as u64] {
+        content.extend_from_slice(&word.to_le_bytes());
+    }
+    Ok(content)
+}
+
+fn write(file: OwnedFd, content: &[u8]) -> Result<OwnedFd, Errno> {
+    let mut file = File::from(file);
+    file.write_all(content).map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+    Ok(file.into())
+}
+
+fn memfd(content: &[u8]) -> Result<OwnedFd, Errno> {
+    let create = |flags| memfd_create(c"corten-init", MFdFlags::from_bits_retain(flags));
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    // Kernels before 6.3 know neither the flag nor the seal that keeps a file executable.
+    let (file, seals) = match create(flags | libc::MFD_EXEC) {
+        Err(Errno::EINVAL) => (create(flags)?, seals),
+        file => (file?, seals | libc::F_SEAL_EXEC),
+    };
+    let file = write(file, content)?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::from_bits_retain(seals)))?;
+    Ok(file)
+}
+
+fn on_tmpfs(content: &[u8]) -> Result<OwnedFd, Errno> {
+    let errno = |fault: Fault| Errno::from_raw(fault.value as i32);
+    let tree = owned(mount::tmpfs([(c"mode", c"0700")]).map_err(errno)?);
+    let create = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    // A file that somebody can write to is not executed: the writer is closed first.
+    drop(write(openat(&tree, "init", create, Mode::S_IRUSR | Mode::S_IXUSR)?, content)?);
+    let file = openat(&tree, "init", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    unlinkat(&tree, "init", UnlinkatFlags::NoRemoveDir)?;
+    mount::set(tree.as_raw_fd(), &Attrs { set: MOUNT_ATTR_RDONLY, ..Attrs::default() }).map_err(errno)?;
+    Ok(file)
+}
+
+/// Takes over a descriptor of the stubs.
+fn owned(fd: init::sys::Fd) -> OwnedFd {
+    // SAFETY: the stub's owner gives the open descriptor up.
+    unsafe { OwnedFd::from_raw_fd(fd.into_raw()) }
+}
+
+fn unnamed(content: &[u8]) -> Result<OwnedFd, Errno> {
+    let temporary = env::temp_dir();
+    let mut answer = Err(Errno::ENOENT);
+    for dir in [temporary.as_path(), Path::new("/var/tmp"), Path::new("/dev/shm")] {
+        answer = unnamed_in(dir, content);
+        if answer.is_ok() {
+            break;
+        }
+    }
+    answer
+}
+
+fn unnamed_in(dir: &Path, content: &[u8]) -> Result<OwnedFd, Errno> {
+    if statvfs(dir)?.flags().contains(FsFlags::ST_NOEXEC) {
+        return Err(Errno::EACCES);
+    }
+    let create = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    let writer = write(open(dir, create, Mode::S_IRUSR | Mode::S_IXUSR)?, content)?;
+    let path = format!("/proc/thread-self/fd/{}", writer.as_raw_fd());
+    open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+}
