@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod cgroup;
 pub mod check;
 pub mod config;
+pub mod host;
 mod init;
 #[allow(dead_code)] // until the operations are there
 mod launch;

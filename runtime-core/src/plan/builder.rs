@@ -84,6 +84,30 @@ struct Place {
 }
 
 impl Plan {
+    /// A plan of its program alone, for whoever starts a container that another process has created. Only steps after
+    /// the gate can fail then, so only they have an origin.
+    pub fn of_program(program: Vec<u8>) -> Option<Self> {
+        let mut reader = Reader::new(program.get(size_of_val(&wire::VERSION)..)?);
+        let mut steps = Vec::new();
+        let (mut after_gate, mut hooks) = (false, 0..);
+        while !reader.is_empty() {
+            let offset = program.len() - reader.len();
+            let origin = match Step::decode(&mut reader)? {
+                Step::AwaitStart { .. } => {
+                    after_gate = true;
+                    Cow::Borrowed("")
+                }
+                _ if !after_gate => Cow::Borrowed(""),
+                Step::RunHook { .. } => format!("/hooks/startContainer/{}", hooks.next()?).into(),
+                Step::Exec { .. } => Cow::Borrowed("/process/args"),
+                _ => Cow::Borrowed("/process"),
+            };
+            steps.push(Place { offset, origin });
+        }
+        let (descriptors, host) = (Vec::new(), HostPart::default());
+        Some(Self { program, steps, descriptors, namespaces: 0, host })
+    }
+
     /// The program for init.
     pub fn program(&self) -> &[u8] {
         &self.program

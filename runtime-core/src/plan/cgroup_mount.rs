@@ -1,10 +1,13 @@
 //! Mounts of type `cgroup`: the container's view of its cgroups, whatever version the host has.
 
+use std::path::Path;
+
 use super::builder::Builder;
 use super::mounts::{Entry, set, setting};
 use super::namespaces::{CGROUP, Namespaces};
 use super::options::{HARMLESS, READ_ONLY};
-use super::{Error, Hierarchy, Options};
+use super::{Error, Options};
+use crate::cgroup::{Group, Hierarchy};
 use crate::wire::{Attrs, List, Setting, Step, Str};
 
 pub(super) fn plan(
@@ -14,26 +17,28 @@ pub(super) fn plan(
     options: &Options<'_>,
 ) -> Result<(), Error> {
     let separate = namespaces.has(CGROUP);
-    match options.cgroup.hierarchies {
-        [Hierarchy { controllers: [], .. }] if separate => {
-            unified(builder, entry);
-            return Ok(());
-        }
-        _ if !entry.options.data.is_empty() => {
-            let message = format!("{:?} is not an option of a cgroup mount", entry.options.data.join(","));
-            return Err(Error::at(format!("{}/options", entry.at), message));
-        }
+    let unified = match options.cgroup.groups {
+        [group] if group.hierarchy.is_unified() => Some(group),
+        _ => None,
+    };
+    if unified.is_some() && separate {
+        mount_unified(builder, entry);
+        return Ok(());
+    }
+    if !entry.options.data.is_empty() {
+        let message = format!("{:?} is not an option of a cgroup mount", entry.options.data.join(","));
+        return Err(Error::at(format!("{}/options", entry.at), message));
+    }
+    match unified {
         // A mount of cgroup2 from the host's cgroup namespace shows the same and takes the kernel far longer.
-        [Hierarchy { controllers: [], mount, .. }] => {
-            bind(builder, entry, &mount.to_string_lossy(), &entry.target);
-        }
-        hierarchies => split(builder, entry, hierarchies, separate)?,
+        Some(group) => bind(builder, entry, &group.hierarchy.mount, &entry.target),
+        None => split(builder, entry, options.cgroup.groups, separate)?,
     }
     Ok(())
 }
 
 /// The unified hierarchy, of which a cgroup namespace shows the container's part.
-fn unified(builder: &mut Builder, entry: &Entry<'_>) {
+fn mount_unified(builder: &mut Builder, entry: &Entry<'_>) {
     let settings: Vec<Setting<'_>> = entry.settings().into_iter().map(setting).collect();
     let step = Step::MountFs {
         fstype: Str::from("cgroup2"),
@@ -49,12 +54,7 @@ fn unified(builder: &mut Builder, entry: &Entry<'_>) {
 
 /// The hierarchies of version 1 in a tmpfs, named as on the host; without a cgroup namespace each is a bind of the
 /// container's own part.
-fn split(
-    builder: &mut Builder,
-    entry: &Entry<'_>,
-    hierarchies: &[Hierarchy<'_>],
-    separate: bool,
-) -> Result<(), Error> {
+fn split(builder: &mut Builder, entry: &Entry<'_>, groups: &[Group], separate: bool) -> Result<(), Error> {
     let tmpfs = builder.slot(&entry.at)?;
     let attrs = Attrs { set: HARMLESS, propagation: entry.options.attrs.propagation, ..Attrs::default() };
     let step = Step::MountFs {
@@ -68,15 +68,16 @@ fn split(
     };
     builder.add(entry.at.clone(), step);
 
-    for hierarchy in hierarchies.iter().filter(|hierarchy| !hierarchy.controllers.is_empty()) {
-        let name = hierarchy.mount.file_name().unwrap_or_default().to_string_lossy();
+    for group in groups.iter().filter(|group| !group.hierarchy.is_unified()) {
+        let Hierarchy { controllers, mount } = &group.hierarchy;
+        let name = mount.file_name().unwrap_or_default().to_string_lossy();
         let target = format!("{}/{name}", entry.target);
         if separate {
-            version_one(builder, entry, hierarchy, &target);
+            version_one(builder, entry, controllers, &target);
         } else {
-            bind(builder, entry, &hierarchy.own.to_string_lossy(), &target);
+            bind(builder, entry, &group.full_path(), &target);
         }
-        for controller in hierarchy.controllers.iter().filter(|controller| !is_name(&name, controller)) {
+        for controller in controllers.iter().filter(|controller| !is_name(&name, controller)) {
             let path = format!("{}/{controller}", entry.target);
             let link = Step::MakeSymlink { target: Str::from(&*name), path: Str::from(path.as_str()) };
             builder.add(entry.at.clone(), link);
@@ -94,8 +95,8 @@ fn is_name(directory: &str, controller: &str) -> bool {
 }
 
 /// One hierarchy of version 1, of which the cgroup namespace shows the container's part.
-fn version_one(builder: &mut Builder, entry: &Entry<'_>, hierarchy: &Hierarchy<'_>, target: &str) {
-    let settings: Vec<Setting<'_>> = hierarchy.controllers.iter().map(|word| setting(word)).collect();
+fn version_one(builder: &mut Builder, entry: &Entry<'_>, controllers: &[String], target: &str) {
+    let settings: Vec<Setting<'_>> = controllers.iter().map(|word| setting(word)).collect();
     let mut attrs = set(HARMLESS);
     if entry.options.read_only() {
         attrs.set |= READ_ONLY.set;
@@ -112,9 +113,9 @@ fn version_one(builder: &mut Builder, entry: &Entry<'_>, hierarchy: &Hierarchy<'
     builder.add(entry.at.clone(), step);
 }
 
-fn bind(builder: &mut Builder, entry: &Entry<'_>, source: &str, target: &str) {
+fn bind(builder: &mut Builder, entry: &Entry<'_>, source: &Path, target: &str) {
     let step = Step::BindMount {
-        source: Str::from(source),
+        source: Str::new(source.as_os_str().as_encoded_bytes()),
         recursive: true,
         attrs: entry.options.attrs,
         target: Str::from(target),

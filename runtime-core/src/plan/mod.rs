@@ -20,6 +20,7 @@ mod tests;
 
 use std::path::Path;
 
+use crate::cgroup::Group;
 use crate::check::Checked;
 use crate::config::{Process, Spec};
 use crate::wire::{Fd, Step, Str};
@@ -31,6 +32,7 @@ use rootfs::Root;
 
 pub use builder::{Descriptor, HostPart, Limit, Plan};
 pub use explain::StepError;
+pub use namespaces::namespace_kinds;
 pub use options::known as mount_options;
 
 /// Why there is no plan.
@@ -74,19 +76,8 @@ pub struct Facts {
 pub struct Cgroup<'a> {
     /// The number of files through which init enters it; none where it is born in it.
     pub files: usize,
-    /// The hierarchies of the host.
-    pub hierarchies: &'a [Hierarchy<'a>],
-}
-
-/// A hierarchy of cgroups.
-#[derive(Debug, Clone, Copy)]
-pub struct Hierarchy<'a> {
-    /// Its controllers, or `name=NAME`; none for the unified one of version 2.
-    pub controllers: &'a [String],
-    /// Where the host has it mounted.
-    pub mount: &'a Path,
-    /// The container's cgroup in it.
-    pub own: &'a Path,
+    /// Its directory in each hierarchy.
+    pub groups: &'a [Group],
 }
 
 /// What the caller of `create` decides.

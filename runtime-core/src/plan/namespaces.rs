@@ -32,6 +32,12 @@ pub(super) fn kind(name: &str) -> Option<u32> {
     KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
 }
 
+/// The namespaces that a configuration names, new and joined: `CLONE_NEW*` bits.
+pub fn namespace_kinds(spec: &Spec) -> u32 {
+    let list = spec.linux.iter().flat_map(|linux| &linux.namespaces);
+    list.filter_map(|namespace| kind(&namespace.typ)).fold(0, |kinds, kind| kinds | kind)
+}
+
 /// The namespaces of a container.
 pub(super) struct Namespaces<'a> {
     list: &'a [Namespace],

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cgroup::Hierarchy;
 use crate::wire::{Check, Kind, Report, Tag};
 
 const FACTS: Facts = Facts { last_capability: 40, kcore: false };
@@ -42,52 +43,42 @@ fn with<const N: usize>(values: [(&str, Value); N]) -> Value {
     config
 }
 
-struct Setting<'a> {
-    options: Options<'a>,
+fn group(mount: &str, controllers: &[&str]) -> Group {
+    let controllers = controllers.iter().map(|name| (*name).to_owned()).collect();
+    Group { hierarchy: Hierarchy { controllers, mount: mount.into() }, path: "web".into(), made: 1 }
 }
 
-impl Default for Setting<'_> {
-    fn default() -> Self {
-        let options = Options {
-            id: "web",
-            bundle: Path::new("/bundle"),
-            cgroup: Cgroup::default(),
-            gate: true,
-            no_pivot: false,
-            no_new_keyring: false,
-            extra_env: &[],
-            hook_env: &[],
-            notify_dir: None,
-        };
-        Self { options }
+fn options(groups: &[Group]) -> Options<'_> {
+    Options {
+        id: "web",
+        bundle: Path::new("/bundle"),
+        cgroup: Cgroup { files: 0, groups },
+        gate: true,
+        no_pivot: false,
+        no_new_keyring: false,
+        extra_env: &[],
+        hook_env: &[],
+        notify_dir: None,
     }
 }
 
-impl Setting<'_> {
-    fn plan(&self, config: Value) -> Result<Plan, Error> {
-        let spec: Spec = serde_json::from_value(config).unwrap();
-        let (checked, _) = Checked::new(&spec).unwrap_or_else(|findings| panic!("{findings:?}"));
-        let options = Options {
-            cgroup: if self.options.cgroup.hierarchies.is_empty() {
-                Cgroup { hierarchies: &unified(), ..self.options.cgroup }
-            } else {
-                self.options.cgroup
-            },
-            ..self.options
-        };
-        container(&checked, &FACTS, &options)
-    }
+fn plan_with(config: Value, options: &Options<'_>) -> Result<Plan, Error> {
+    let spec: Spec = serde_json::from_value(config).unwrap();
+    let (checked, _) = Checked::new(&spec).unwrap_or_else(|findings| panic!("{findings:?}"));
+    container(&checked, &FACTS, options)
 }
 
-fn unified() -> [Hierarchy<'static>; 1] {
-    let mount = Path::new("/sys/fs/cgroup");
-    [Hierarchy { controllers: &[], mount, own: Path::new("/sys/fs/cgroup/web") }]
+fn plan(config: Value) -> Result<Plan, Error> {
+    plan_with(config, &options(&[group("/sys/fs/cgroup", &[])]))
 }
 
 /// Compares with the recorded text; every plan must also survive its own encoding.
 fn snapshot(name: &str, plan: &Plan) {
     let decoded: Vec<_> = wire_names(plan);
     assert_eq!(decoded.len(), plan.len());
+    let again = Plan::of_program(plan.program().to_vec()).unwrap();
+    assert_eq!(wire_names(&again), decoded);
+    assert_eq!(again.origin(again.len() - 1), Some("/process/args"));
     assert_eq!(plan.to_json()["steps"].as_array().unwrap().len(), plan.len());
 
     let text = plan.to_string();
@@ -112,7 +103,7 @@ fn has(plan: &Plan, name: &str) -> bool {
 
 #[test]
 fn small_container() {
-    snapshot("small", &Setting::default().plan(small()).unwrap());
+    snapshot("small", &plan(small()).unwrap());
 }
 
 #[test]
@@ -159,7 +150,7 @@ fn ordinary_container() {
         json!(["/proc/acpi", "/proc/kcore", "/proc/keys", "/sys/firmware"]),
     );
     set(&mut config, "/linux/readonlyPaths", json!(["/proc/bus", "/proc/sys", "/proc/sysrq-trigger"]));
-    snapshot("ordinary", &Setting::default().plan(config).unwrap());
+    snapshot("ordinary", &plan(config).unwrap());
 }
 
 #[test]
@@ -174,13 +165,13 @@ fn joined_namespaces() {
             {"type": "user", "path": "/proc/7/ns/user"}
         ]),
     )]);
-    snapshot("joined", &Setting::default().plan(config).unwrap());
+    snapshot("joined", &plan(config).unwrap());
 }
 
 #[test]
 fn joined_mount_namespace() {
     let config = with([("/linux/namespaces", json!([{"type": "mount", "path": "/proc/7/ns/mnt"}]))]);
-    let plan = Setting::default().plan(config).unwrap();
+    let plan = plan(config).unwrap();
     assert!(has(&plan, "OpenRoot"));
     for absent in ["EnterRootfs", "TakeRoot", "PivotRoot", "Propagation", "Unshare"] {
         assert!(!has(&plan, absent), "{absent}");
@@ -205,7 +196,7 @@ fn mounts_of_all_sorts() {
             {"destination": "proc//cpuinfo", "source": "/var/lib/lxcfs/cpuinfo", "options": ["bind"]}
         ]),
     )]);
-    snapshot("mounts", &Setting::default().plan(config).unwrap());
+    snapshot("mounts", &plan(config).unwrap());
 }
 
 #[test]
@@ -219,57 +210,40 @@ fn devices() {
             {"path": "/dev/loop0", "type": "b", "major": 7, "minor": 0}
         ]),
     )]);
-    snapshot("devices", &Setting::default().plan(config).unwrap());
+    snapshot("devices", &plan(config).unwrap());
 
     let bound =
         with([("/mounts", json!([{"destination": "/dev/", "source": "/dev", "options": ["rbind"]}]))]);
-    let plan = Setting::default().plan(bound).unwrap();
+    let plan = plan(bound).unwrap();
     assert!(!has(&plan, "MakeNode") && !has(&plan, "MakeSymlink"));
-}
-
-fn split() -> (Vec<[String; 2]>, [String; 1]) {
-    (vec![["cpu".into(), "cpuacct".into()]], ["name=systemd".into()])
 }
 
 #[test]
 fn cgroup_version_one() {
-    let (both, systemd) = split();
-    let hierarchies = [
-        Hierarchy {
-            controllers: &both[0],
-            mount: Path::new("/sys/fs/cgroup/cpu,cpuacct"),
-            own: Path::new("/sys/fs/cgroup/cpu,cpuacct/web"),
-        },
-        Hierarchy {
-            controllers: &systemd,
-            mount: Path::new("/sys/fs/cgroup/systemd"),
-            own: Path::new("/sys/fs/cgroup/systemd/web"),
-        },
-        Hierarchy {
-            controllers: &[],
-            mount: Path::new("/sys/fs/cgroup/unified"),
-            own: Path::new("/sys/fs/cgroup/unified/web"),
-        },
+    let groups = [
+        group("/sys/fs/cgroup/cpu,cpuacct", &["cpu", "cpuacct"]),
+        group("/sys/fs/cgroup/systemd", &["name=systemd"]),
+        group("/sys/fs/cgroup/unified", &[]),
     ];
     let mount = json!([{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
         "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]}]);
-    let mut setting = Setting::default();
-    setting.options.cgroup = Cgroup { files: 3, hierarchies: &hierarchies };
+    let mut options = options(&groups);
+    options.cgroup.files = 3;
     let shared = with([("/mounts", mount.clone())]);
-    snapshot("cgroup-v1", &setting.plan(shared).unwrap());
+    snapshot("cgroup-v1", &plan_with(shared, &options).unwrap());
 
     let separate = with([
         ("/mounts", mount),
         ("/linux/namespaces", json!([{"type": "mount"}, {"type": "cgroup"}, {"type": "ipc"}])),
     ]);
-    snapshot("cgroup-v1-namespace", &setting.plan(separate).unwrap());
+    snapshot("cgroup-v1-namespace", &plan_with(separate, &options).unwrap());
 }
 
 #[test]
 fn cgroup_version_two_without_namespace() {
     let config =
         with([("/mounts", json!([{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]}]))]);
-    snapshot("cgroup-v2", &Setting::default().plan(config).unwrap());
+    snapshot("cgroup-v2", &plan(config).unwrap());
 }
 
 #[test]
@@ -286,10 +260,10 @@ fn hooks_of_all_kinds() {
             "poststop": hook("poststop")
         }),
     )]);
-    let mut setting = Setting::default();
+    let mut options = options(&[]);
     let env = ["HOST=1".to_owned()];
-    setting.options.hook_env = &env;
-    let plan = setting.plan(config).unwrap();
+    options.hook_env = &env;
+    let plan = plan_with(config, &options).unwrap();
     snapshot("hooks", &plan);
 
     for (step, _) in plan.steps() {
@@ -312,7 +286,7 @@ fn sysctls() {
         ("/linux/namespaces", namespaces),
         ("/linux/sysctl", json!({"net.ipv4.ip_forward": "1", "kernel/shmmax": "65536"})),
     ]);
-    snapshot("sysctl", &Setting::default().plan(config).unwrap());
+    snapshot("sysctl", &plan(config).unwrap());
 }
 
 #[test]
@@ -331,21 +305,21 @@ fn process() {
         ],
         "oomScoreAdj": -500
     });
-    let mut setting = Setting::default();
+    let mut options = options(&[]);
     let extra = ["LISTEN_FDS=1".to_owned()];
-    setting.options.extra_env = &extra;
-    setting.options.notify_dir = Some(Path::new("/run/corten/web/notify"));
-    setting.options.no_new_keyring = true;
-    setting.options.gate = false;
-    setting.options.no_pivot = true;
-    snapshot("process", &setting.plan(config).unwrap());
+    options.extra_env = &extra;
+    options.notify_dir = Some(Path::new("/run/corten/web/notify"));
+    options.no_new_keyring = true;
+    options.gate = false;
+    options.no_pivot = true;
+    snapshot("process", &plan_with(config, &options).unwrap());
 }
 
 #[test]
 fn propagation() {
     for word in ["shared", "rprivate", "unbindable"] {
         let config = with([("/linux/rootfsPropagation", json!(word))]);
-        snapshot(&format!("propagation-{word}"), &Setting::default().plan(config).unwrap());
+        snapshot(&format!("propagation-{word}"), &plan(config).unwrap());
     }
 }
 
@@ -402,7 +376,7 @@ fn refusals() {
         (with([("/process/env", json!([]))]), "/process/args/0", "executable file not found in $PATH"),
     ];
     for (config, pointer, words) in rows {
-        let error = Setting::default().plan(config).unwrap_err();
+        let error = plan(config).unwrap_err();
         assert_eq!(error.pointer, pointer, "{error}");
         assert!(error.message.contains(words), "{error}");
     }
@@ -417,9 +391,7 @@ fn report(plan: &Plan, name: &str, kind: Kind, value: u32) -> StepError {
 #[test]
 fn faults_are_explained_in_the_words_of_engines() {
     let program = |name: &str| {
-        Setting::default()
-            .plan(with([("/process/args", json!([name])), ("/process/cwd", json!("/nope"))]))
-            .unwrap()
+        plan(with([("/process/args", json!([name])), ("/process/cwd", json!("/nope"))])).unwrap()
     };
     let (bare, full) = (program("nosuch"), program("/x"));
     let rows = [
@@ -454,7 +426,7 @@ fn faults_are_explained_in_the_words_of_engines() {
 #[test]
 fn hooks_that_fail_are_named() {
     let config = with([("/hooks", json!({"createContainer": [{"path": "/bin/true"}]}))]);
-    let plan = Setting::default().plan(config).unwrap();
+    let plan = plan(config).unwrap();
     let message = |kind, value| report(&plan, "RunHook", kind, value).message;
     assert_eq!(message(Kind::Exit, 1), "error running createContainer hook #0: exit status 1");
     assert_eq!(message(Kind::Signal, 9), "error running createContainer hook #0: signal: killed");
@@ -467,7 +439,7 @@ fn hooks_that_fail_are_named() {
 
 #[test]
 fn any_report_is_explained() {
-    let plan = Setting::default().plan(small()).unwrap();
+    let plan = plan(small()).unwrap();
     for step in 0..plan.len() as u32 + 2 {
         for kind in [Kind::Errno, Kind::Exit, Kind::Signal, Kind::Timeout, Kind::Check] {
             for value in [0, 1, 9, 4095, u32::MAX] {

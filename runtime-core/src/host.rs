@@ -1,0 +1,147 @@
+//! Facts about this host, read once and when they are first asked for.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::{Mode, fstat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::unistd::read;
+
+use crate::plan::Facts;
+
+/// The oldest kernel with everything that is used without a fallback: `clone3` into a cgroup, `openat2`, the mount
+/// API, `mount_setattr`, `cgroup.kill`.
+const OLDEST: (u32, u32) = (5, 14);
+
+/// The inode of the root of every procfs.
+const PROC_ROOT: u64 = 1;
+
+/// Why this host cannot run containers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The kernel is too old.
+    #[error("the kernel is Linux {0}; corten needs {major}.{minor} or later", major = OLDEST.0, minor = OLDEST.1)]
+    Kernel(String),
+    /// `/proc` is something else.
+    #[error("/proc is not the root of a procfs: mount one there")]
+    NotProc,
+    /// A file of procfs cannot be read.
+    #[error("read /proc/{path}: {}", errno.desc())]
+    Read {
+        /// The file.
+        path: &'static str,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// A file of procfs holds something else than a number.
+    #[error("/proc/{path} holds {value:?}, not a number")]
+    Number {
+        /// The file.
+        path: &'static str,
+        /// What it holds.
+        value: String,
+    },
+}
+
+/// This host.
+#[derive(Debug)]
+pub struct Host {
+    proc: OwnedFd,
+    facts: Facts,
+}
+
+impl Host {
+    /// The host, read the first time.
+    pub fn get() -> Result<&'static Self, Error> {
+        static HOST: OnceLock<Host> = OnceLock::new();
+        if let Some(host) = HOST.get() {
+            return Ok(host);
+        }
+        // A failure is not kept: what was missing may be there the next time.
+        let host = Self::read()?;
+        Ok(HOST.get_or_init(|| host))
+    }
+
+    fn read() -> Result<Self, Error> {
+        let proc = open_proc()?;
+        let release = read_proc(&proc, "sys/kernel/osrelease")?;
+        if version(&release).is_none_or(|version| version < OLDEST) {
+            return Err(Error::Kernel(release));
+        }
+        let path = "sys/kernel/cap_last_cap";
+        let last = read_proc(&proc, path)?;
+        let last_capability = last.parse().map_err(|_| Error::Number { path, value: last })?;
+        let kcore = openat2(&proc, "kcore", inside(OFlag::O_PATH)).is_ok();
+        Ok(Self { proc, facts: Facts { last_capability, kcore } })
+    }
+
+    /// What plans have to know.
+    pub fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    /// The root of the host's procfs, verified to be one.
+    pub fn proc(&self) -> BorrowedFd<'_> {
+        self.proc.as_fd()
+    }
+}
+
+/// Opens `/proc` and makes sure that nothing stands in its place.
+fn open_proc() -> Result<OwnedFd, Error> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let failed = |errno| Error::Read { path: "", errno };
+    let proc = open("/proc", flags, Mode::empty()).map_err(failed)?;
+    let magic = fstatfs(&proc).map_err(failed)?.filesystem_type();
+    let inode = fstat(&proc).map_err(failed)?.st_ino;
+    if magic == PROC_SUPER_MAGIC && inode == PROC_ROOT { Ok(proc) } else { Err(Error::NotProc) }
+}
+
+/// How files of procfs are opened: a container manager may have bound `/proc/sys` over itself, so other mounts are
+/// let in, and what is opened must be of procfs again.
+fn inside(flags: OFlag) -> OpenHow {
+    let resolve =
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve)
+}
+
+/// The one line of a file of procfs.
+fn read_proc(proc: &OwnedFd, path: &'static str) -> Result<String, Error> {
+    let failed = |errno| Error::Read { path, errno };
+    let file = openat2(proc, path, inside(OFlag::O_RDONLY)).map_err(failed)?;
+    if fstatfs(&file).map_err(failed)?.filesystem_type() != PROC_SUPER_MAGIC {
+        return Err(Error::NotProc);
+    }
+    let mut line = [0; 128];
+    let len = read(&file, &mut line).map_err(failed)?;
+    Ok(String::from_utf8_lossy(line.get(..len).unwrap_or_default()).trim_end().to_owned())
+}
+
+/// Major and minor number of a kernel's release.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Host, OLDEST, version};
+
+    #[test]
+    fn releases() {
+        assert_eq!(version("6.18.44-fc-v657"), Some((6, 18)));
+        assert_eq!(version("5.14"), Some((5, 14)));
+        assert_eq!(version("5.4.0-rc1"), Some((5, 4)));
+        assert_eq!(version("linux"), None);
+        assert!(version("5.4.0").unwrap() < OLDEST);
+        assert!(version("10.1.2").unwrap() > OLDEST);
+    }
+
+    #[test]
+    fn this_host() {
+        let host = Host::get().unwrap();
+        assert!((37..64).contains(&host.facts().last_capability));
+        assert!(std::ptr::eq(host, Host::get().unwrap()));
+    }
+}
