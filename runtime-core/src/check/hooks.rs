@@ -4,14 +4,7 @@ use super::report::Report;
 use crate::config::{Hook, Hooks};
 
 pub(super) fn check(hooks: &Hooks, report: &mut Report) {
-    for (kind, hooks) in [
-        ("prestart", &hooks.prestart),
-        ("createRuntime", &hooks.create_runtime),
-        ("createContainer", &hooks.create_container),
-        ("startContainer", &hooks.start_container),
-        ("poststart", &hooks.poststart),
-        ("poststop", &hooks.poststop),
-    ] {
+    for (kind, hooks) in hooks.by_kind() {
         for (index, hook) in hooks.iter().enumerate() {
             check_hook(hook, &format!("/hooks/{kind}/{index}"), report);
         }

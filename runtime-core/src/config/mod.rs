@@ -10,6 +10,7 @@ mod mounts;
 mod process;
 mod resources;
 mod seccomp;
+mod template;
 
 use std::collections::BTreeMap;
 
@@ -111,6 +112,20 @@ pub struct Hooks {
     /// In the runtime's namespaces, after the container has been deleted.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub poststop: Vec<Hook>,
+}
+
+impl Hooks {
+    /// The lists with their names, in the order in which they are run.
+    pub fn by_kind(&self) -> [(&'static str, &[Hook]); 6] {
+        [
+            ("prestart", &self.prestart),
+            ("createRuntime", &self.create_runtime),
+            ("createContainer", &self.create_container),
+            ("startContainer", &self.start_container),
+            ("poststart", &self.poststart),
+            ("poststop", &self.poststop),
+        ]
+    }
 }
 
 /// One program to run.
