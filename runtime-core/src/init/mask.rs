@@ -28,6 +28,7 @@ pub(crate) fn mask(root: &Root, paths: List<'_, Str<'_>>) -> Result<()> {
     for (index, path) in paths.iter().enumerate().filter(|(index, _)| covered != Some(*index)) {
         cover.lay(root, path.c_str()).map_err(|fault| fault.at(index))?;
     }
+    cover.seal()?;
     if covered.is_none() {
         sys::fchdir(cover.tree.raw())?;
         sys::umount2(c".", MNT_DETACH)?;
@@ -60,27 +61,40 @@ fn is_directory(fd: &Fd) -> Result<bool> {
     Ok(sys::statx(fd.raw(), c"")?.kind() == S_IFDIR)
 }
 
-/// A read-only tmpfs whose root is an empty directory, and an empty file of it without a name.
+/// A tmpfs whose root is a directory with nothing in it but an empty file.
 struct Cover {
     tree: Fd,
     file: Fd,
 }
 
 impl Cover {
+    const READ_ONLY: Attrs = Attrs {
+        set: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+        clear: 0,
+        set_all: 0,
+        clear_all: 0,
+        propagation: 0,
+    };
+
     fn new() -> Result<Self> {
         let tree = mount::tmpfs([(c"mode", c"0555"), (c"size", c"1"), (c"nr_inodes", c"2")])?;
         sys::mknodat(tree.raw(), c"file", S_IFREG | 0o444, 0)?;
         let file = sys::openat(tree.raw(), c"file", O_PATH | O_CLOEXEC, 0)?;
-        sys::unlinkat(tree.raw(), c"file", 0)?;
-        let set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-        mount::set(tree.raw(), &Attrs { set, ..Attrs::default() })?;
         Ok(Self { tree, file })
     }
 
     fn lay(&self, root: &Root, path: &CStr) -> Result<()> {
         let Some(target) = root.open_existing(path)? else { return Ok(()) };
         let source = if is_directory(&target)? { &self.tree } else { &self.file };
-        attach(&clone_tree(source.raw(), c"", false)?, &target, root, path)
+        let clone = clone_tree(source.raw(), c"", false)?;
+        mount::set(clone.raw(), &Self::READ_ONLY)?;
+        attach(&clone, &target, root, path)
+    }
+
+    /// Leaves the directory empty: a file without a name could not have been mounted.
+    fn seal(&self) -> Result<()> {
+        sys::unlinkat(self.tree.raw(), c"file", 0)?;
+        mount::set(self.tree.raw(), &Self::READ_ONLY)
     }
 }
 
