@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     rustc.arg(source.join("init/main.rs")).arg("-o").arg(&output);
     rustc.args(["--crate-name", "init", "--crate-type", "bin", "--edition", "2024", "--target", &target]);
     for option in [
-        "opt-level=s",
+        "opt-level=z",
         "panic=abort",
         "codegen-units=1",
         "lto=fat",
@@ -34,12 +34,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     if target.contains("musl") {
         rustc.args(["-C", "link-self-contained=no"]);
     }
-    if architecture(&target) == architecture(&host) {
-        rustc.args(["-C", "link-args=-nostartfiles -nostdlib -static -no-pie -Wl,--build-id=none"]);
+    let native = architecture(&target) == architecture(&host);
+    // The C compiler links for its own machine only.
+    let linker_arg = if native { "-Wl," } else { "" };
+    rustc.args(if native {
+        &["-C", "link-args=-nostartfiles -nostdlib"][..]
     } else {
-        // The C compiler links for its own machine only.
-        rustc.args(["-C", "linker=rust-lld", "-C", "link-args=-static -no-pie --build-id=none"]);
+        &["-C", "linker=rust-lld"]
+    });
+    for arg in ["-static", "-no-pie", "--build-id=none", "-T"] {
+        rustc.arg("-C").arg(format!("link-arg={linker_arg}{arg}"));
     }
+    rustc.arg("-C").arg(format!("link-arg={linker_arg}{}", source.join("init/init.ld").display()));
     let status = rustc.status()?;
     if !status.success() {
         return Err(format!("init does not compile for {target}: {status}").into());

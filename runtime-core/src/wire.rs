@@ -439,9 +439,11 @@ macro_rules! steps {
 }
 
 steps! {
-    /// Makes init's `/proc` entries root's and keeps ptrace away: `prctl(PR_SET_DUMPABLE, 0)`.
+    /// Makes init's `/proc` entries root's and keeps ptrace away: `prctl(PR_SET_DUMPABLE, 0)`. Done anew after every step
+    /// that changes credentials, where the kernel takes it back.
     1 Undumpable {}
-    /// SIGKILL for init when the thread that made it ends: `prctl(PR_SET_PDEATHSIG)`. Cleared by `AwaitStart`.
+    /// SIGKILL for init when the thread that made it ends: `prctl(PR_SET_PDEATHSIG)`. Done anew after every step that changes
+    /// credentials, and after `Fork`; `AwaitStart` ends it.
     2 DieWithParent {}
     /// All signals to their default dispositions.
     3 ResetSignals {}
@@ -510,7 +512,8 @@ steps! {
         /// The path in the root.
         path: Str<'a>
     }
-    /// Mounts a file system: `fsopen`, `fsconfig`, `fsmount`, `mount_setattr`, `move_mount`.
+    /// Mounts a file system: `fsopen`, `fsconfig`, `fsmount`, `mount_setattr`, `move_mount`. In a fault the index is that of
+    /// the option at fault, or the number of options where the file system as a whole was refused.
     17 MountFs {
         /// The file system's type.
         fstype: Str<'a>,
@@ -527,7 +530,8 @@ steps! {
         /// The slot in which the mount is kept for a later `MountSetattr`.
         keep: Option<u32>,
     }
-    /// Mounts a file system with `mount(2)`: for option values over 255 bytes, which `fsconfig(2)` refuses.
+    /// Mounts a file system with `mount(2)`: for option values over 255 bytes, which `fsconfig(2)` refuses. With
+    /// `MS_REMOUNT` it changes the mount at the target instead, and with `MS_BIND` too only its attributes.
     18 MountData {
         /// The file system's type.
         fstype: Str<'a>,
@@ -594,7 +598,7 @@ steps! {
         /// The paths in the root.
         paths: List<'a, Str<'a>>
     }
-    /// Writes a sysctl through the host's procfs, before pivot, and reads it back.
+    /// Writes a sysctl through the host's procfs, before pivot. One that still has its old value then was not set.
     25 WriteSysctl {
         /// The host's `/proc`.
         proc: Fd,
@@ -617,7 +621,7 @@ steps! {
         state: Bytes<'a>,
         /// Where in it a field of [`PID_WIDTH`] blanks stands for init's own pid.
         pid_at: u32,
-        /// Where its output goes; absent: init's own standard output and error.
+        /// Where its output goes; absent, as after `CloseFds`: init's own standard output and error.
         output: Option<Fd>,
     }
     /// Makes slot 0 the root with `pivot_root(2)` and detaches the old one.
@@ -661,7 +665,7 @@ steps! {
         /// Its description.
         name: Str<'a>
     }
-    /// Gives the user standard streams that are terminals, pipes or sockets.
+    /// Gives the user standard streams that are terminals, pipes or sockets, where that is allowed.
     35 OwnStdio {
         /// The user.
         uid: u32,
@@ -713,7 +717,8 @@ steps! {
     }
     /// `prctl(PR_SET_NO_NEW_PRIVS)`.
     43 NoNewPrivs {}
-    /// Tries which candidate can be executed; it reports the first one's fault where none can.
+    /// Tries which candidate can be executed. Where none can it reports the first fault that is more than absence
+    /// (`ENOENT`, `ENOTDIR`), else the first; the index is the candidate's.
     44 Lookup {
         /// The paths, in the order of `PATH`.
         candidates: List<'a, Str<'a>>
@@ -738,7 +743,7 @@ steps! {
         /// The mask.
         mask: u32
     }
-    /// Executes the candidate found by `Lookup`; the last step.
+    /// Executes the candidate found by `Lookup`, or one after it where that has gone; the last step. Faults as there.
     48 Exec {
         /// The paths, as in `Lookup`.
         candidates: List<'a, Str<'a>>,

@@ -56,7 +56,7 @@ fn prepare(hook: &Hook<'_>, base: i32, state: &Fd) -> Result<()> {
 }
 
 fn wait(hook: &Hook<'_>, pid: u32, pidfd: &Fd) -> Result<()> {
-    let failed = |kind, value| Fault { kind, call: 0, index: 0, value };
+    let failed = |kind, value| Fault::new(kind, 0, value);
     let in_time = sys::wait_readable(pidfd.raw(), hook.timeout)?;
     if !in_time {
         // The group, if the hook has made it yet, and the hook itself in any case.

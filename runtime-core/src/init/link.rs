@@ -22,9 +22,7 @@ impl Link {
 
     /// Reports a fault. Where nobody listens any more there is nobody to tell.
     pub(crate) fn fail(&self, step: u32, fault: Fault) {
-        let Fault { kind, call, index, value } = fault;
-        let report = Report { tag: Tag::Failed, step, kind, call, index, value };
-        let _ = sys::send(self.0.raw(), &report.encode(), None);
+        let _ = sys::send(self.0.raw(), &fault.report(step).encode(), None);
     }
 
     /// The next order; `None` when the other side has gone.

@@ -105,19 +105,31 @@ pub(crate) struct Legacy<'a> {
     pub(crate) data: Str<'a>,
 }
 
-/// Mounts with `mount(2)` at `target` in the root, through the current directory.
+/// Mounts with `mount(2)` at `target` in the root, or changes the mount that is there.
 pub(crate) fn legacy(mount: &Legacy<'_>, attrs: &Attrs, root: &Root, target: &CStr) -> Result<()> {
+    if mount.flags & MS_REMOUNT != 0 {
+        let there = root.open(target)?;
+        // With MS_BIND the attributes are all that changes.
+        if mount.flags & MS_BIND == 0 {
+            call_mount(mount, &there, root)?;
+        }
+        return set(there.raw(), attrs);
+    }
     let dir = root.ensure(target, Leaf::Directory)?;
+    call_mount(mount, &dir, root)?;
+    let there = root.open(target)?;
+    let (below, stat) = (sys::statx(dir.raw(), c"")?, sys::statx(there.raw(), c"")?);
+    if stat.mnt_id == below.mnt_id || stat.attributes & STATX_ATTR_MOUNT_ROOT == 0 {
+        return Err(Fault::check(Check::MountMoved));
+    }
+    set(there.raw(), attrs)
+}
+
+/// Calls `mount(2)`, which takes paths alone, for the directory `dir`.
+fn call_mount(mount: &Legacy<'_>, dir: &Fd, root: &Root) -> Result<()> {
     sys::fchdir(dir.raw())?;
     let (source, fstype) = (Some(mount.source.c_str()), Some(mount.fstype.c_str()));
     sys::mount(source, c".", fstype, mount.flags, Some(mount.data.c_str()))?;
-    let before = sys::statx(dir.raw(), c"")?;
-    let mounted = root.open(target)?;
-    let there = sys::statx(mounted.raw(), c"")?;
-    if there.mnt_id == before.mnt_id || there.attributes & STATX_ATTR_MOUNT_ROOT == 0 {
-        return Err(Fault::check(Check::MountMoved));
-    }
-    set(mounted.raw(), attrs)?;
     sys::fchdir(root.dir).map(drop)
 }
 
@@ -180,9 +192,12 @@ pub(crate) fn move_root(root: &Fd, hide: List<'_, Str<'_>>) -> Result<()> {
     sys::chdir(c"/").map(drop)
 }
 
-/// Detaches a mount of the host, or covers one that is locked in place.
+/// Detaches a mount of the host, if the path is one, or covers one that is locked in place.
 fn cover(path: &CStr) -> Result<()> {
-    sys::mount(None, path, None, u64::from(MS_SLAVE | MS_REC), None)?;
+    let slave = sys::mount(None, path, None, u64::from(MS_SLAVE | MS_REC), None);
+    if unless(slave, &[EINVAL, ENOENT])?.is_none() {
+        return Ok(());
+    }
     let detached = unless(sys::umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW), &[EINVAL, EPERM])?;
     if detached.is_none() {
         sys::mount(Some(c"tmpfs"), path, Some(c"tmpfs"), 0, None)?;

@@ -44,14 +44,30 @@ unsafe fn syscall(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> isize {
 ///
 /// # Safety
 /// As [`syscall`].
+#[inline(always)]
 unsafe fn call<const N: usize>(number: usize, words: [usize; N]) -> Result<usize> {
-    let mut operands = [0; 6];
-    for (operand, word) in operands.iter_mut().zip(words) {
-        *operand = word;
-    }
+    let word = |place| words.get(place).copied().unwrap_or(0);
+    // SAFETY: the caller vouches for the operands.
+    unsafe { persist(word(0), word(1), word(2), word(3), word(4), word(5), number) }
+}
+
+/// [`call`], once for all call sites, with its operands in registers to keep those small.
+///
+/// # Safety
+/// As [`syscall`].
+#[inline(never)]
+unsafe fn persist(
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+    number: usize,
+) -> Result<usize> {
     loop {
         // SAFETY: the caller vouches for the operands.
-        let answer = unsafe { syscall(number, operands) };
+        let answer = unsafe { syscall(number, [a, b, c, d, e, f]) };
         match answer.checked_neg() {
             Some(errno @ 1..=4095) if errno as u32 == EINTR => {}
             Some(errno @ 1..=4095) => return Err(Fault::errno(number, errno as u32)),

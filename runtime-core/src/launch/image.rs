@@ -108,7 +108,7 @@ fn memfd(content: &[u8]) -> Result<OwnedFd, Errno> {
 }
 
 fn on_tmpfs(content: &[u8]) -> Result<OwnedFd, Errno> {
-    let errno = |fault: Fault| Errno::from_raw(fault.value as i32);
+    let errno = |fault: Fault| Errno::from_raw(fault.value() as i32);
     let tree = owned(mount::tmpfs([(c"mode", c"0700")]).map_err(errno)?);
     let create = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
     // A file that somebody can write to is not executed: the writer is closed first.

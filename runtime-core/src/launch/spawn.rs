@@ -89,8 +89,8 @@ fn spawn_by(request: &Request<'_>, way: Way) -> Result<Child, Error> {
     // What the child wrote before it ended, if it could not execute the image.
     if let Some(fault) = task.fault {
         let _ = waitid(Id::PIDFd(born.pidfd.as_fd()), WaitPidFlag::WEXITED);
-        let errno = Errno::from_raw(fault.value as i32);
-        let executed = fault.call as usize == nr::EXECVEAT;
+        let errno = Errno::from_raw(fault.value() as i32);
+        let executed = fault.call() == nr::EXECVEAT;
         let doing = if executed { Error::EXECUTE } else { "hand descriptors to init" };
         return Err(Error::System { doing, errno });
     }
@@ -183,7 +183,7 @@ fn clone(request: &Request<'_>, task: &mut Task<'_>) -> Result<Born, Errno> {
         ..CloneArgs::default()
     };
     // No signal may run a handler of this program in the child.
-    let mask = sys::signal_mask(u64::MAX).map_err(|fault| Errno::from_raw(fault.value as i32))?;
+    let mask = sys::signal_mask(u64::MAX).map_err(|fault| Errno::from_raw(fault.value() as i32))?;
     // SAFETY: the arguments are of the given size and live through the call, as do stack and task.
     let mut answer = unsafe { vfork(nr::CLONE3, &raw const args as usize, size_of::<CloneArgs>(), 0, task) };
     let mut in_cgroup = request.cgroup.is_some();
