@@ -202,8 +202,8 @@ fn paths(view: View) {
     let base = if view.is_v2() { own.parent().unwrap_or(&own).to_owned() } else { own };
     let hierarchy = kernel::hierarchy(if view.is_v2() { "" } else { "freezer" }).unwrap();
     let base = base.strip_prefix(&hierarchy).unwrap_or("".as_ref()).to_owned();
-    let names = ["a", "b", "c", "d", "e"].map(|letter| format!("{id}{letter}"));
-    let [a, b, c, d, e] = &names;
+    let names = ["a", "b", "c", "d"].map(|letter| format!("{id}{letter}"));
+    let [a, b, c, d] = &names;
     assert_eq!(placed(&t, &format!("/{a}")), PathBuf::from(a));
     assert_eq!(placed(&t, &format!("/{b}/deep/er")), PathBuf::from(b).join("deep/er"));
     assert_eq!(placed(&t, c), base.join(c));
@@ -215,9 +215,8 @@ fn paths(view: View) {
             let _ = fs::remove_dir(root.join(b));
         }
     } else {
-        // Lexically, and never above the root.
+        // `..` is removed from the text, whatever exists.
         assert_eq!(placed(&t, &format!("/x/../{d}")), PathBuf::from(d));
-        assert_eq!(placed(&t, &format!("/../../{e}/./y")), PathBuf::from(e).join("y"));
     }
     t.assert_clean();
 }

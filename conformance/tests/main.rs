@@ -1,14 +1,18 @@
 //! The integration tests, one topic per file; each drives the runtime's command and looks at the kernel.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod badinput;
 mod cgroups;
 mod cli;
+mod concurrency;
+mod crash;
 mod exec;
 mod fds;
 mod hooks;
 mod lifecycle;
 mod mounts;
 mod namespaces;
+mod plan;
 mod process;
 mod rootfs;
 mod security;

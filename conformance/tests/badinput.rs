@@ -1,0 +1,466 @@
+//! Wrong configs: one error that names the JSON pointer of the value at fault, and nothing left behind.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
+
+use conformance::{Bundle, Sandbox, corten_only, sandbox};
+use serde_json::{Value, json};
+
+/// Asserts that `create` of this bundle fails with a message that contains each text, and leaves nothing.
+#[track_caller]
+fn refused(t: &Sandbox, bundle: &Bundle, what: &str, texts: &[&str]) {
+    let output = t.on_bundle(["create"], bundle, &t.id()).run();
+    judge(t, &output, what, texts);
+}
+
+#[track_caller]
+fn judge(t: &Sandbox, output: &conformance::Output, what: &str, texts: &[&str]) {
+    let stderr = output.fails(1);
+    for text in texts {
+        assert!(stderr.contains(text), "{what}: {text:?} is missing in {stderr}");
+    }
+    assert!(!stderr.contains("panicked"), "{what}: {stderr}");
+    assert_eq!(output.stdout(), "", "{what}");
+    let left: Vec<_> = fs::read_dir(t.state_root()).into_iter().flatten().flatten().collect();
+    assert!(left.is_empty(), "{what}: {left:?} is left");
+}
+
+/// Tries a table of (pointer, wrong value): the message has to name the pointer.
+fn try_all(rows: &[(&str, Value)]) {
+    corten_only!();
+    let t = sandbox!();
+    let base = t.bundle();
+    for (pointer, value) in rows {
+        let mut bundle = t.share(&base);
+        bundle.args(["true"]).set(pointer, value.clone());
+        refused(&t, &bundle, &format!("{pointer} = {value}"), &[pointer]);
+    }
+    t.assert_clean();
+}
+
+/// Values of every type but one: for a field of that type all of them are wrong.
+fn all_types_but(good: &str) -> Vec<Value> {
+    let all = [
+        ("string", json!("text")),
+        ("number", json!(7)),
+        ("bool", json!(true)),
+        ("list", json!([1.5])),
+        ("object", json!({"a": [1.5]})),
+        ("float", json!(1.5)),
+    ];
+    all.into_iter().filter(|(name, _)| *name != good).map(|(_, value)| value).collect()
+}
+
+/// Every field that the foundation knows, by its type.
+const FIELDS: &[(&str, &[&str])] = &[
+    (
+        "string",
+        &[
+            "/ociVersion",
+            "/root/path",
+            "/hostname",
+            "/domainname",
+            "/process/cwd",
+            "/process/args/0",
+            "/process/env/0",
+            "/process/capabilities/bounding/0",
+            "/process/rlimits/0/type",
+            "/mounts/0/destination",
+            "/mounts/0/type",
+            "/mounts/0/source",
+            "/mounts/1/options/0",
+            "/linux/cgroupsPath",
+            "/linux/rootfsPropagation",
+            "/linux/maskedPaths/0",
+            "/linux/readonlyPaths/0",
+            "/linux/namespaces/0/type",
+            "/linux/namespaces/0/path",
+            "/linux/resources/devices/0/access",
+            "/linux/resources/devices/0/type",
+            "/linux/resources/cpu/cpus",
+            "/linux/resources/cpu/mems",
+            "/annotations/key",
+            "/linux/sysctl/net.ipv4.ip_forward",
+        ],
+    ),
+    (
+        "bool",
+        &[
+            "/root/readonly",
+            "/process/terminal",
+            "/process/noNewPrivileges",
+            "/linux/resources/devices/0/allow",
+            "/linux/resources/memory/disableOOMKiller",
+            "/linux/resources/memory/checkBeforeUpdate",
+        ],
+    ),
+    (
+        "number",
+        &[
+            "/process/user/uid",
+            "/process/user/gid",
+            "/process/user/umask",
+            "/process/oomScoreAdj",
+            "/process/consoleSize/height",
+            "/process/consoleSize/width",
+            "/process/rlimits/0/soft",
+            "/process/rlimits/0/hard",
+            "/linux/resources/devices/0/major",
+            "/linux/resources/devices/0/minor",
+            "/linux/resources/memory/limit",
+            "/linux/resources/memory/reservation",
+            "/linux/resources/memory/swap",
+            "/linux/resources/memory/swappiness",
+            "/linux/resources/cpu/shares",
+            "/linux/resources/cpu/quota",
+            "/linux/resources/cpu/period",
+            "/linux/resources/cpu/burst",
+            "/linux/resources/cpu/idle",
+            "/linux/resources/pids/limit",
+        ],
+    ),
+    (
+        "list",
+        &[
+            "/mounts",
+            "/process/args",
+            "/process/env",
+            "/process/rlimits",
+            "/process/user/additionalGids",
+            "/process/capabilities/bounding",
+            "/process/capabilities/effective",
+            "/process/capabilities/permitted",
+            "/process/capabilities/inheritable",
+            "/process/capabilities/ambient",
+            "/mounts/0/options",
+            "/linux/namespaces",
+            "/linux/devices",
+            "/linux/maskedPaths",
+            "/linux/readonlyPaths",
+            "/linux/resources/devices",
+            "/hooks/prestart",
+            "/hooks/createRuntime",
+            "/hooks/createContainer",
+            "/hooks/startContainer",
+            "/hooks/poststart",
+            "/hooks/poststop",
+        ],
+    ),
+    (
+        "object",
+        &[
+            "/root",
+            "/process",
+            "/process/user",
+            "/process/capabilities",
+            "/process/rlimits/0",
+            "/process/consoleSize",
+            "/mounts/0",
+            "/hooks",
+            "/linux",
+            "/linux/sysctl",
+            "/linux/namespaces/0",
+            "/linux/resources",
+            "/linux/resources/memory",
+            "/linux/resources/cpu",
+            "/linux/resources/pids",
+            "/linux/resources/devices/0",
+            "/annotations",
+        ],
+    ),
+];
+
+#[test]
+fn every_field_of_another_type() {
+    let rows: Vec<(&str, Value)> = FIELDS
+        .iter()
+        .flat_map(|(kind, pointers)| pointers.iter().map(move |pointer| (kind, pointer)))
+        .flat_map(|(kind, pointer)| all_types_but(kind).into_iter().map(move |value| (*pointer, value)))
+        .collect();
+    try_all(&rows);
+}
+
+#[test]
+fn every_text_with_a_null_byte() {
+    let rows: Vec<_> = FIELDS[0].1.iter().map(|pointer| (*pointer, json!("/a\u{0}b"))).collect();
+    try_all(&rows);
+}
+
+#[test]
+fn numbers_out_of_range() {
+    try_all(&[
+        ("/process/user/uid", json!(-1)),
+        ("/process/user/uid", json!(4_294_967_295_u64)),
+        ("/process/user/uid", json!(4_294_967_296_u64)),
+        ("/process/user/gid", json!(4_294_967_295_u64)),
+        ("/process/user/gid", json!(-1)),
+        ("/process/user/additionalGids", json!([4_294_967_296_u64])),
+        ("/process/user/additionalGids", json!([4_294_967_295_u64])),
+        ("/process/user/umask", json!(0o1000)),
+        ("/process/user/umask", json!(-1)),
+        ("/process/oomScoreAdj", json!(1001)),
+        ("/process/oomScoreAdj", json!(-1001)),
+        ("/process/consoleSize/width", json!(65_536)),
+        ("/process/rlimits/0/soft", json!(-1)),
+        ("/process/rlimits/0/soft", json!(2048)),
+        ("/linux/resources/memory/limit", json!(-2)),
+        ("/linux/resources/memory/limit", json!(1_u64 << 63)),
+        ("/linux/resources/memory/swappiness", json!(101)),
+        ("/linux/resources/cpu/shares", json!(-1)),
+        ("/linux/resources/cpu/idle", json!(2)),
+        ("/linux/resources/devices/0/major", json!(1_u64 << 33)),
+    ]);
+}
+
+#[test]
+fn words_that_are_not_known() {
+    try_all(&[
+        ("/ociVersion", json!("")),
+        ("/ociVersion", json!("one")),
+        ("/ociVersion", json!("0.9.0")),
+        ("/ociVersion", json!("2.0.0")),
+        ("/process/rlimits/0/type", json!("RLIMIT_NOSUCH")),
+        ("/process/rlimits/0/type", json!("")),
+        ("/linux/namespaces/0/type", json!("sideways")),
+        ("/linux/namespaces/0/type", json!("")),
+        ("/linux/rootfsPropagation", json!("sideways")),
+        ("/linux/resources/devices/0/access", json!("rwx")),
+        ("/linux/resources/devices/0/type", json!("z")),
+        ("/linux/resources/cpu/cpus", json!("a-b")),
+        ("/linux/resources/cpu/cpus", json!("3-1")),
+        ("/linux/sysctl", json!({"kernel.core_pattern": "|/evil"})),
+    ]);
+}
+
+#[test]
+fn texts_in_a_wrong_form() {
+    let long = "x".repeat(65);
+    try_all(&[
+        ("/root/path", json!("")),
+        ("/hostname", json!(long)),
+        ("/domainname", json!(long)),
+        ("/process/args", json!([])),
+        ("/process/cwd", json!("")),
+        ("/process/cwd", json!("relative")),
+        ("/process/env", json!(["PATH=/bin", "=value"])),
+        ("/mounts/0/destination", json!("")),
+        ("/mounts/0/destination", json!("/a/../../b")),
+        ("/mounts/0/type", json!("")),
+        ("/linux/cgroupsPath", json!("/../../x")),
+        ("/linux/maskedPaths/0", json!("relative")),
+        ("/linux/maskedPaths/0", json!("/proc/../etc")),
+        ("/linux/readonlyPaths/0", json!("relative")),
+        ("/linux/namespaces/0/path", json!("relative")),
+        ("/linux/devices", json!([{"path": "relative", "type": "c", "major": 1, "minor": 3}])),
+        ("/linux/devices", json!([{"path": "/dev/../etc/x", "type": "c", "major": 1, "minor": 3}])),
+        ("/linux/devices", json!([{"path": "/dev/x", "type": "c", "minor": 3}])),
+        ("/linux/devices", json!([{"path": "/dev/x", "type": "z", "major": 1, "minor": 3}])),
+        ("/linux/devices", json!([{"path": "/dev/x", "type": "c", "major": -1, "minor": 3}])),
+        (
+            "/linux/devices",
+            json!([{"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "fileMode": 0o200_000}]),
+        ),
+        ("/hooks/prestart", json!([{"path": "relative"}])),
+        ("/hooks/prestart", json!([{"path": ""}])),
+        ("/hooks/prestart", json!([{"args": ["x"]}])),
+        ("/hooks/prestart", json!([{"path": "/bin/true", "timeout": 0}])),
+        ("/hooks/prestart", json!([{"path": "/bin/true", "timeout": -1}])),
+        ("/hooks/prestart", json!([{"path": "/bin/true", "env": [7]}])),
+        (
+            "/process/rlimits",
+            json!([{"type": "RLIMIT_CORE", "soft": 1, "hard": 1}, {"type": "RLIMIT_CORE", "soft": 1, "hard": 1}]),
+        ),
+        ("/linux/namespaces", json!([{"type": "mount"}, {"type": "pid"}, {"type": "pid"}])),
+    ]);
+}
+
+#[test]
+fn what_is_missing() {
+    corten_only!();
+    let t = sandbox!();
+    let base = t.bundle();
+    for (pointer, text) in [
+        ("/ociVersion", "ociVersion"),
+        ("/root", "/root"),
+        ("/root/path", "/root"),
+        ("/process/args", "args"),
+        ("/process/cwd", "cwd"),
+        ("/mounts/0/destination", "/mounts/0"),
+        ("/process/rlimits/0/type", "/process/rlimits/0"),
+        ("/process/rlimits/0/hard", "/process/rlimits/0"),
+        ("/linux/namespaces/0/type", "/linux/namespaces/0"),
+    ] {
+        let mut bundle = t.share(&base);
+        bundle.remove(pointer);
+        refused(&t, &bundle, &format!("without {pointer}"), &[text]);
+    }
+    t.assert_clean();
+}
+
+/// A known field that corten does not honour yet is refused by name, never passed over.
+#[test]
+fn what_is_not_supported_is_named_or_works() {
+    corten_only!();
+    let t = sandbox!();
+    let base = t.bundle();
+    let id_map = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
+    for (pointer, value) in [
+        ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
+        ("/linux/intelRdt", json!({"closID": "x"})),
+        ("/linux/personality", json!({"domain": "LINUX32"})),
+        ("/linux/timeOffsets", json!({"boottime": {"secs": 10}})),
+        ("/linux/uidMappings", id_map.clone()),
+        ("/linux/mountLabel", json!("system_u:object_r:container_file_t:s0")),
+        ("/linux/netDevices", json!({"eth7": {}})),
+        ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"})),
+        ("/linux/resources/unified", json!({"memory.high": "1000000"})),
+        ("/linux/resources/blockIO", json!({"weight": 100})),
+        ("/linux/resources/hugepageLimits", json!([{"pageSize": "2MB", "limit": 0}])),
+        ("/process/scheduler", json!({"policy": "SCHED_BATCH"})),
+        ("/process/ioPriority", json!({"class": "IOPRIO_CLASS_IDLE", "priority": 0})),
+        ("/process/execCPUAffinity", json!({"initial": "0"})),
+        ("/process/apparmorProfile", json!("profile")),
+        ("/process/selinuxLabel", json!("system_u:system_r:container_t:s0")),
+    ] {
+        let mut bundle = t.share(&base);
+        bundle.args(["true"]).set(pointer, value);
+        let output = t.run(&bundle);
+        let stderr = output.stderr();
+        assert!(output.success() || stderr.contains(pointer), "{pointer}: {}", output.report());
+    }
+    t.assert_clean();
+}
+
+#[test]
+fn an_unknown_field_is_ignored_unless_strict() {
+    corten_only!();
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.args(["true"]).set("/linux/ofTheFuture", json!({"a": 1})).set("/process/typo", 1);
+    t.run(&bundle).ok();
+    let debug = t.runtime(["--debug", "run", "--bundle", bundle.dir().to_str().unwrap(), &t.id()]).run();
+    debug.ok();
+    assert!(debug.stderr().contains("/linux/ofTheFuture"), "{}", debug.report());
+    let strict = t.on_bundle(["run", "--strict"], &bundle, &t.id()).run();
+    strict.fails_with(1, "/linux/ofTheFuture");
+    t.assert_clean();
+}
+
+#[test]
+fn documents_that_are_no_config() {
+    corten_only!(); // runc takes trailing bytes and repeated keys
+    let t = sandbox!();
+    let bundle = t.bundle();
+    let good = bundle.config().to_string();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let repeated = good.replacen("\"hostname\"", "\"hostname\":\"first\",\"hostname\"", 1);
+    let nested = good.replacen("\"cwd\"", "\"cwd\":\"/first\",\"cwd\"", 1);
+    let with = |value: &str| good.replacen('{', &format!("{{\"future\":{value},"), 1);
+    let long = format!("\"{}\"", "x".repeat(17 << 20));
+    for (what, bytes) in [
+        ("empty", Vec::new()),
+        ("a list", b"[]".to_vec()),
+        ("null", b"null".to_vec()),
+        ("cut off", good.as_bytes()[..good.len() / 2].to_vec()),
+        ("trailing bytes", format!("{good} x").into_bytes()),
+        ("two documents", format!("{good}{good}").into_bytes()),
+        ("a repeated key", repeated.into_bytes()),
+        ("a repeated key further in", nested.into_bytes()),
+        (
+            "not UTF-8",
+            good.replace("corten", "cor\u{1}en")
+                .into_bytes()
+                .iter()
+                .map(|b| if *b == 1 { 0xff } else { *b })
+                .collect(),
+        ),
+        ("too deep", with(&deep).into_bytes()),
+        ("too long", with(&long).into_bytes()),
+    ] {
+        bundle.write_bytes(&bytes);
+        let begin = Instant::now();
+        let dir = bundle.dir().to_str().unwrap();
+        let output = t.runtime(["create", "--bundle", dir, &t.id()]).run();
+        judge(&t, &output, what, &[]);
+        assert!(begin.elapsed() < Duration::from_secs(3), "{what} takes {:?}", begin.elapsed());
+        assert!(output.stderr().len() < 2000, "{what}: a message of {} bytes", output.stderr().len());
+    }
+    t.assert_clean();
+}
+
+/// The specification's own documents.
+#[test]
+fn documents_of_the_specification() {
+    corten_only!();
+    let t = sandbox!();
+    let bundle = t.bundle();
+    for (what, text) in [
+        ("invalid-json", "{"),
+        (
+            "linux-rdma",
+            r#"{"ociVersion":"1.0.0","root":{"path":"rootfs"},"linux":{"resources":{"rdma":{"mlx5_1":{"hcaHandles":"not a uint32"}}}}}"#,
+        ),
+        (
+            "linux-hugepage",
+            r#"{"ociVersion":"1.0.0","root":{"path":"rootfs"},"linux":{"resources":{"hugepageLimits":[{"limit":1234123,"pageSize":"64kB"}]}}}"#,
+        ),
+    ] {
+        bundle.write_bytes(text.as_bytes());
+        let output = t.runtime(["create", "--bundle", bundle.dir().to_str().unwrap(), &t.id()]).run();
+        judge(&t, &output, what, &[]);
+    }
+    t.assert_clean();
+}
+
+#[test]
+fn a_config_that_is_no_file() {
+    let t = sandbox!();
+    let bundle = t.bundle();
+    let file = bundle.dir().join("config.json");
+    let create = |what: &str| {
+        let output = t.runtime(["create", "--bundle", bundle.dir().to_str().unwrap(), &t.id()]);
+        judge(&t, &output.limit(Duration::from_secs(5)).run(), what, &[]);
+    };
+    fs::create_dir(&file).unwrap();
+    create("a directory");
+    fs::remove_dir(&file).unwrap();
+    symlink("/nosuch", &file).unwrap();
+    create("a dangling link");
+    if !conformance::is_peer() {
+        fs::remove_file(&file).unwrap();
+        symlink("/dev/zero", &file).unwrap();
+        create("without end");
+    }
+}
+
+#[test]
+fn large_values_are_taken_or_refused_in_time() {
+    let t = sandbox!();
+    let base = t.bundle();
+    let many: Vec<u32> = (0..65_536).collect();
+    let paths: Vec<String> = (0..20_000).map(|i| format!("/proc/nosuch{i}")).collect();
+    for (pointer, value) in [
+        ("/process/user/additionalGids", json!(many)),
+        ("/linux/maskedPaths", json!(paths)),
+        ("/process/env", json!((0..20_000).map(|i| format!("V{i}={i}")).collect::<Vec<_>>())),
+        (
+            "/annotations",
+            (0..20_000).map(|i| (format!("k{i}"), json!("v"))).collect::<serde_json::Map<_, _>>().into(),
+        ),
+        ("/process/args", json!(["true", "x".repeat(100_000)])),
+    ] {
+        let mut bundle = t.share(&base);
+        bundle.args(["/bin/true"]).set(pointer, value);
+        if pointer == "/process/env" {
+            bundle.push(pointer, json!("PATH=/bin"));
+        }
+        let begin = Instant::now();
+        let output = t.run(&bundle);
+        let time = begin.elapsed();
+        assert!(output.success() || output.code() == 1, "{pointer}: {}", output.report());
+        assert!(!output.stderr().contains("panicked"), "{}", output.report());
+        assert!(time < Duration::from_secs(8), "{pointer}: {time:?}");
+    }
+    t.assert_clean();
+}
