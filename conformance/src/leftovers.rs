@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -38,11 +40,18 @@ pub(crate) fn sweep(name: &str, dir: &Path) {
     for process in Process::all().into_iter().filter(|process| belongs(*process, name, &dir)) {
         process.signal(Signal::SIGKILL);
     }
-    let mut cgroups = cgroups_named(name);
-    cgroups.sort_by_key(|path| std::cmp::Reverse(path.as_os_str().len()));
-    for cgroup in cgroups {
-        let _ = fs::write(cgroup.join("freezer.state"), "THAWED");
-        let _ = fs::write(cgroup.join("cgroup.freeze"), "0");
-        let _ = fs::remove_dir(cgroup);
+    // A cgroup can go when the last of its killed processes has gone.
+    for _ in 0..100 {
+        let mut cgroups = cgroups_named(name);
+        if cgroups.is_empty() {
+            return;
+        }
+        cgroups.sort_by_key(|path| std::cmp::Reverse(path.as_os_str().len()));
+        for cgroup in cgroups {
+            let _ = fs::write(cgroup.join("freezer.state"), "THAWED");
+            let _ = fs::write(cgroup.join("cgroup.freeze"), "0");
+            let _ = fs::remove_dir(cgroup);
+        }
+        sleep(Duration::from_millis(10));
     }
 }

@@ -1,0 +1,254 @@
+//! The same bundle through the runtime under test and through its peers: what the payload sees of itself is the same.
+//! A difference that is meant to be is explained where it is taken out of the comparison.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use conformance::{Bundle, Sandbox, kernel, runtime, sandbox, skip, tool};
+use serde_json::json;
+
+/// What a payload says of itself, in sections.
+const PROBE: &str = "\
+    section() { echo \"== $1\"; }; \
+    section status; grep -E '^(Uid|Gid|Groups|NSpid|Sig[BIC]|Cap|NoNewPrivs|Seccomp|Umask)' /proc/1/status; \
+    section limits; cat /proc/self/limits; \
+    section env; env | sort; \
+    section cwd; pwd; hostname; umask; cat /proc/self/oom_score_adj; \
+    section cgroup; cat /proc/self/cgroup; \
+    section maps; cat /proc/self/uid_map /proc/self/gid_map; \
+    section session; cut -d' ' -f 4-8 /proc/1/stat; \
+    section fds; for fd in 0 1 2 3 4 5 6 7; do readlink /proc/1/fd/$fd; done; \
+    section dev; find /dev | sort | while read f; do stat -c '%n %F %t:%T %a %u:%g' $f; done; \
+    for l in fd stdin stdout stderr ptmx core; do echo $l $(readlink /dev/$l); done; \
+    section mountinfo; cat /proc/self/mountinfo; \
+    section sysctl; cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/msgmax; \
+    section interfaces; ip addr 2>/dev/null || cat /proc/net/dev | cut -d: -f1";
+
+/// Runs a bundle through one runtime and collects the sections, freed of what differs from run to run.
+fn facts(program: &Path, edit: &dyn Fn(&mut Bundle)) -> Result<BTreeMap<String, Vec<String>>, String> {
+    let t = Sandbox::new(conformance::View::Host)?.with_program(program);
+    let mut bundle = t.bundle();
+    bundle.script(PROBE);
+    edit(&mut bundle);
+    let id = t.id();
+    let output = t.on_bundle(["run"], &bundle, &id).run();
+    if !output.success() {
+        return Err(output.report());
+    }
+    let mut sections = BTreeMap::new();
+    let mut name = String::new();
+    for line in output.stdout().lines() {
+        if let Some(next) = line.strip_prefix("== ") {
+            name = next.to_owned();
+        } else {
+            let line = line.replace(&id, "ID").replace(t.dir().to_str().unwrap(), "DIR");
+            sections.entry(name.clone()).or_insert_with(Vec::new).push(line);
+        }
+    }
+    let mounts = sections.remove("mountinfo").unwrap_or_default();
+    sections.insert("mounts".into(), comparable_mounts(&mounts.join("\n"), &bundle));
+    for line in sections.get_mut("fds").into_iter().flatten() {
+        // The numbers of pipes.
+        if let Some((kind, _)) = line.split_once(":[") {
+            *line = kind.to_owned();
+        }
+    }
+    t.assert_clean();
+    Ok(sections)
+}
+
+fn comparable_mounts(text: &str, bundle: &Bundle) -> Vec<String> {
+    let masked = bundle.config()["linux"]["maskedPaths"].as_array().cloned().unwrap_or_default();
+    let line = |mount: kernel::Mount| {
+        if masked.contains(&json!(mount.point)) {
+            // A mask is the host's null device or an empty tmpfs in runc, and an empty file or directory of its own in
+            // corten (rule D6): what counts is that the path is covered.
+            return format!("{} is masked", mount.point);
+        }
+        let root = mount.root.rsplit_once("/DIR").map_or(mount.root.as_str(), |(_, rest)| rest).to_owned();
+        // `inode64` and the like depend on the call that mounts; the numbers of peer groups on the run.
+        let options =
+            mount.super_options.iter().filter(|o| !o.starts_with("inode") && *o != "seclabel").cloned();
+        let options: Vec<String> = options.collect();
+        let propagation: Vec<&str> =
+            mount.propagation.iter().filter_map(|field| field.split(':').next()).collect();
+        format!(
+            "{} {} {} {} {} {} {}",
+            mount.point,
+            mount.kind,
+            mount.source,
+            root,
+            mount.options.join(","),
+            propagation.join(","),
+            options.join(",")
+        )
+    };
+    kernel::mounts(text).into_iter().map(line).collect()
+}
+
+/// What runc 1.1 does otherwise and corten does on purpose.
+fn forgive(sections: &mut BTreeMap<String, Vec<String>>) {
+    // Go's runtime makes some signals ignored or blocked in what it starts (rule D20).
+    if let Some(status) = sections.get_mut("status") {
+        status.retain(|line| !line.starts_with("SigIgn") && !line.starts_with("SigBlk"));
+    }
+    // Which pending-signal limit a user has counts the user's processes at that moment.
+    if let Some(limits) = sections.get_mut("limits") {
+        limits.retain(|line| !line.starts_with("Max pending signals"));
+    }
+}
+
+fn compare(peer: &str, edit: &dyn Fn(&mut Bundle)) {
+    let Some(peer) = tool(peer) else { skip!("{peer} is not installed") };
+    if let Err(reason) = Sandbox::new(conformance::View::Host) {
+        skip!("{reason}");
+    }
+    let mut theirs = match facts(&peer, edit) {
+        Ok(theirs) => theirs,
+        // crun on a hybrid host, for one.
+        Err(report) => {
+            skip!("{} cannot run here: {}", peer.display(), report.lines().last().unwrap_or_default())
+        }
+    };
+    let mut ours = facts(runtime(), edit).unwrap_or_else(|report| panic!("{report}"));
+    forgive(&mut theirs);
+    forgive(&mut ours);
+    for (name, lines) in &theirs {
+        let own = ours.get(name).cloned().unwrap_or_default();
+        assert_eq!(&own, lines, "section {name}: left ours, right {}", peer.display());
+    }
+    assert_eq!(ours.len(), theirs.len());
+}
+
+fn plain(_: &mut Bundle) {}
+
+fn user(bundle: &mut Bundle) {
+    bundle.set("/process/user", json!({"uid": 1000, "gid": 1000, "additionalGids": [5, 6]}));
+    bundle
+        .set("/process/cwd", "/tmp")
+        .set("/process/noNewPrivileges", false)
+        .set("/process/oomScoreAdj", 100);
+    bundle.set(
+        "/process/rlimits",
+        json!([{"type": "RLIMIT_NOFILE", "soft": 512, "hard": 600}, {"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]),
+    );
+    bundle.capabilities(&["CAP_NET_RAW", "CAP_CHOWN"]);
+}
+
+fn mounts(bundle: &mut Bundle) {
+    bundle.set("/root/readonly", false);
+    bundle.mount("/mnt/tmpfs", "tmpfs", "source", &["size=1m", "noexec", "mode=700"]);
+    bundle.mount("/mnt/bind", "bind", "/usr/share", &["rbind", "ro", "nodev"]);
+    bundle.mount("/mnt/file", "bind", "/etc/hostname", &["bind", "ro"]);
+    bundle.mount("/mnt/slave", "bind", "/usr/share", &["rbind", "rslave", "nosuid"]);
+    bundle.push(
+        "/linux/devices",
+        json!({"path": "/dev/mine", "type": "c", "major": 1, "minor": 7, "fileMode": 0o640, "uid": 5}),
+    );
+}
+
+fn shared_namespaces(bundle: &mut Bundle) {
+    bundle.without_namespace("network").without_namespace("ipc").without_namespace("cgroup");
+    bundle.set("/linux/sysctl", json!({}));
+}
+
+#[test]
+fn runc_plain() {
+    compare("runc", &plain);
+}
+
+#[test]
+fn runc_user() {
+    compare("runc", &user);
+}
+
+#[test]
+fn runc_mounts() {
+    compare("runc", &mounts);
+}
+
+#[test]
+fn runc_shared_namespaces() {
+    compare("runc", &shared_namespaces);
+}
+
+#[test]
+fn crun_plain() {
+    compare("crun", &plain);
+}
+
+#[test]
+fn crun_user() {
+    compare("crun", &user);
+}
+
+/// Saved state, texts and codes of errors: what engines read is the same, word for word.
+#[test]
+fn errors_of_runc() {
+    let Some(runc) = tool("runc") else { skip!("runc is not installed") };
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.args(["sleep", "1000"]).write();
+    let ours = t;
+    let theirs = sandbox!().with_program(&runc);
+    let ids = [ours.id(), theirs.id()];
+    let both = |commands: &[&[&str]]| {
+        for command in commands {
+            let [a, b] = [(&ours, &ids[0]), (&theirs, &ids[1])].map(|(t, id)| {
+                let words = command.iter().map(|word| if *word == "ID" { id.as_str() } else { *word });
+                let output = t.runtime(words).run();
+                (output.code(), message(&output.stderr()).replace(id.as_str(), "ID"))
+            });
+            assert_eq!(a, b, "{command:?}");
+        }
+    };
+    both(&[
+        &["state", "nosuch"],
+        &["start", "nosuch"],
+        &["kill", "nosuch", "KILL"],
+        &["delete", "nosuch"],
+        &["delete", "--force", "nosuch"],
+        &["pause", "nosuch"],
+        &["exec", "nosuch", "true"],
+        &["ps", "nosuch"],
+    ]);
+    let dir = bundle.dir().to_str().unwrap().to_owned();
+    both(&[
+        &["create", "--bundle", &dir, "ID"],
+        &["create", "--bundle", &dir, "ID"],
+        &["start", "ID"],
+        &["start", "ID"],
+    ]);
+    both(&[
+        &["resume", "ID"],
+        &["exec", "ID", "nosuch"],
+        &["exec", "ID", "/etc/passwd"],
+        &["kill", "ID", "FOO"],
+        &["delete", "ID"],
+    ]);
+    both(&[
+        &["pause", "ID"],
+        &["start", "ID"],
+        &["exec", "ID", "true"],
+        &["resume", "ID"],
+        &["kill", "ID", "KILL"],
+    ]);
+    for (t, id) in [(&ours, &ids[0]), (&theirs, &ids[1])] {
+        conformance::wait_until("the end", || t.runtime(["state", id]).run().stdout().contains("stopped"));
+    }
+    both(&[
+        &["kill", "ID", "TERM"],
+        &["start", "ID"],
+        &["exec", "ID", "true"],
+        &["pause", "ID"],
+        &["delete", "ID"],
+        &["state", "ID"],
+    ]);
+}
+
+/// The message of a line in the text log format.
+fn message(line: &str) -> String {
+    let text = line.split_once(" msg=").map_or(line, |(_, text)| text).trim_end();
+    // corten adds what can be done about it.
+    text.split(" hint=").next().unwrap_or_default().trim_matches('"').replace("\\\"", "\"")
+}
