@@ -4,6 +4,7 @@ use core::ffi::CStr;
 
 use super::abi::*;
 use super::fault::{Fault, Result, unless};
+use super::nr;
 use super::path::{Leaf, Root};
 use super::sys::{self, Fd};
 use super::wire::{Attrs, Check, List, Setting, Str};
@@ -34,12 +35,22 @@ pub(crate) fn clone_tree(dir: i32, path: &CStr, recursive: bool) -> Result<Fd> {
 
 /// Attaches a detached tree at `target`, which was opened as `path`, and looks whether it is there.
 pub(crate) fn attach(tree: &Fd, target: &Fd, root: &Root, path: &CStr) -> Result<()> {
-    attach_at(tree, target.raw())?;
+    attach_at(tree, target.raw()).map_err(|fault| name_mismatch(fault, tree, target))?;
     let there = sys::statx(root.open(path)?.raw(), c"")?;
     if there.mnt_id == sys::statx(tree.raw(), c"")?.mnt_id {
         Ok(())
     } else {
         Err(Fault::check(Check::MountMoved))
+    }
+}
+
+/// A directory over a file, or a file over a directory, is ENOTDIR to `mount(2)` and to everybody who reads its
+/// errors; `move_mount(2)` has no more to say than EINVAL.
+fn name_mismatch(fault: Fault, tree: &Fd, target: &Fd) -> Fault {
+    let is_directory = |fd: &Fd| sys::statx(fd.raw(), c"").map(|stat| stat.kind() == S_IFDIR);
+    match (is_directory(tree), is_directory(target)) {
+        (Ok(tree), Ok(target)) if fault.is(EINVAL) && tree != target => Fault::errno(nr::MOVE_MOUNT, ENOTDIR),
+        _ => fault,
     }
 }
 
