@@ -60,6 +60,16 @@ pub enum BundleError {
     },
 }
 
+impl BundleError {
+    /// JSON pointer of the value at fault, where there is one.
+    pub fn pointer(&self) -> Option<&str> {
+        match self {
+            Self::Parse { source, .. } => source.pointer(),
+            Self::Dir { .. } | Self::NotFound | Self::Read { .. } => None,
+        }
+    }
+}
+
 /// Why a document is refused before its values are judged.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ParseError {

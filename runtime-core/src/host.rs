@@ -47,14 +47,14 @@ pub enum Error {
 
 /// This host.
 #[derive(Debug)]
-pub struct Host {
+pub(crate) struct Host {
     proc: OwnedFd,
     facts: Facts,
 }
 
 impl Host {
     /// The host, read the first time.
-    pub fn get() -> Result<&'static Self, Error> {
+    pub(crate) fn get() -> Result<&'static Self, Error> {
         static HOST: OnceLock<Host> = OnceLock::new();
         if let Some(host) = HOST.get() {
             return Ok(host);
@@ -78,12 +78,12 @@ impl Host {
     }
 
     /// What plans have to know.
-    pub fn facts(&self) -> Facts {
+    pub(crate) fn facts(&self) -> Facts {
         self.facts
     }
 
     /// The root of the host's procfs, verified to be one.
-    pub fn proc(&self) -> BorrowedFd<'_> {
+    pub(crate) fn proc(&self) -> BorrowedFd<'_> {
         self.proc.as_fd()
     }
 }

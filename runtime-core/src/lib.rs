@@ -1,14 +1,32 @@
 //! An OCI container runtime as a library.
+//!
+//! [`Runtime`] stands for a state root, [`Bundle`] for a directory with a `config.json`, [`Container`] for what is made of it. Nothing
+//! here touches what belongs to the whole process of the caller: current directory, umask, signals, environment, standard output.
 
 pub mod bundle;
 pub mod cgroup;
 pub mod check;
 pub mod config;
-pub mod host;
+mod container;
+mod error;
+mod host;
+mod id;
 mod init;
-#[allow(dead_code)] // until the operations are there
 mod launch;
 pub mod plan;
 mod pointer;
+mod state;
 mod sys;
+mod timestamp;
 pub mod wire;
+
+pub use bundle::Bundle;
+pub use container::{
+    CgroupDriver, Container, CreateOptions, ExecOptions, Exit, Listed, OCI_VERSION, Process, Runtime,
+    StartOptions, State, Status,
+};
+pub use error::{Error, ErrorKind};
+pub use host::Error as HostError;
+pub use id::Id;
+pub use launch::Error as LaunchError;
+pub use timestamp::rfc3339;

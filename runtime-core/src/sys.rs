@@ -1,7 +1,8 @@
 //! System calls of the host side that neither nix nor libc wraps, each behind a safe function.
 #![allow(unsafe_code)]
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 
@@ -141,4 +142,49 @@ pub(crate) fn bpf_program_by_id(id: u32) -> nix::Result<OwnedFd> {
     let mut attr = BpfAttr::new().u32(0, id);
     // SAFETY: there are no pointers in these attributes.
     unsafe { attr.call(BPF_PROG_GET_FD_BY_ID) }.map(owned)
+}
+
+/// A descriptor that refers to a process: `pidfd_open(2)`.
+pub(crate) fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
+    // SAFETY: takes two integers.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    Ok(owned(fd as libc::c_int))
+}
+
+/// Sends a signal to the process that a pidfd refers to: `pidfd_send_signal(2)`. Signal 0 only asks.
+pub(crate) fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> nix::Result<()> {
+    let pidfd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: the siginfo pointer is null, which is allowed.
+    let sent =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, std::ptr::null::<u8>(), 0) };
+    Errno::result(sent).map(drop)
+}
+
+/// Renames a file, failing with EEXIST where the new name is taken: `renameat2(RENAME_NOREPLACE)`.
+pub(crate) fn rename_noreplace(dir: impl AsFd, from: &CStr, to: &CStr) -> nix::Result<()> {
+    let dir = dir.as_fd().as_raw_fd();
+    // SAFETY: both names are NUL-terminated and outlive the call.
+    let renamed = unsafe {
+        libc::syscall(libc::SYS_renameat2, dir, from.as_ptr(), dir, to.as_ptr(), libc::RENAME_NOREPLACE)
+    };
+    Errno::result(renamed).map(drop)
+}
+
+/// Reads the soft and hard resource limit of a process, and sets them where `new` says so: `prlimit(2)`.
+pub(crate) fn prlimit(pid: i32, resource: u32, new: Option<(u64, u64)>) -> nix::Result<(u64, u64)> {
+    let new = new.map(|(soft, hard)| libc::rlimit64 { rlim_cur: soft, rlim_max: hard });
+    let mut old = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let new = new.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: both pointers are null or to structures that outlive the call.
+    Errno::result(unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, new, &raw mut old) })?;
+    Ok((old.rlim_cur, old.rlim_max))
+}
+
+/// The `CLONE_NEW*` bit of the namespace that a descriptor refers to; ENOTTY where it refers to none.
+pub(crate) fn namespace_kind(fd: impl AsFd) -> nix::Result<u32> {
+    /// `NS_GET_NSTYPE` of ioctl_nsfs(2).
+    const NS_GET_NSTYPE: u32 = 0xb703;
+    // SAFETY: the request takes no argument.
+    let kind = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), NS_GET_NSTYPE as _) };
+    Errno::result(kind).map(|kind| kind as u32)
 }

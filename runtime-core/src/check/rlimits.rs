@@ -30,6 +30,11 @@ pub fn parse_rlimit(name: &str) -> Option<u8> {
     NAMES.iter().position(|known| *known == name).and_then(|number| u8::try_from(number).ok())
 }
 
+/// The name of a resource limit.
+pub fn rlimit_name(number: u32) -> Option<&'static str> {
+    NAMES.get(number as usize).copied()
+}
+
 pub(super) fn check(rlimits: &[Rlimit], at: &str, report: &mut Report) {
     let mut seen = BTreeSet::new();
     for (index, limit) in rlimits.iter().enumerate() {

@@ -4,7 +4,7 @@
 
 use std::env;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
@@ -85,6 +85,18 @@ fn content(program: &[u8]) -> Result<Vec<u8>, Error> {
         content.extend_from_slice(&word.to_le_bytes());
     }
     Ok(content)
+}
+
+/// The program in an image.
+pub(crate) fn program(mut image: File) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    image.read_to_end(&mut content).ok()?;
+    let end = content.len().checked_sub(TRAILER_SIZE)?;
+    let words = content.get(end..)?.chunks_exact(8).map(|word| word.try_into().map(u64::from_le_bytes));
+    let words: Vec<u64> = words.collect::<Result<_, _>>().ok()?;
+    let &[TRAILER_MAGIC, start, len] = words.as_slice() else { return None };
+    let (start, len) = (usize::try_from(start).ok()?, usize::try_from(len).ok()?);
+    content.get(start..)?.get(..len).map(<[u8]>::to_vec)
 }
 
 fn write(file: OwnedFd, content: &[u8]) -> Result<OwnedFd, Errno> {

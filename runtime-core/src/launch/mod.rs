@@ -1,22 +1,72 @@
-//! The host side of bringing init up: its image, its birth, its channel.
-
+//! The host side of bringing init up: its image, its birth, its descriptors, its questions.
 mod channel;
+pub(crate) mod descriptors;
+pub(crate) mod gate;
+pub(crate) mod handshake;
+pub(crate) mod hooks;
 mod image;
 mod spawn;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+
 use nix::errno::Errno;
+
+use crate::error::{errno_of, errno_text};
+use crate::plan::{HostPart, Plan};
+use crate::sys;
+use descriptors::Sources;
+
+pub(crate) use spawn::Child;
 
 /// Why init could not be brought up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum Error {
+pub enum Error {
     /// The kernel refused something on the way.
-    #[error("{doing}: {}", errno.desc())]
+    #[error("{doing}: {}", errno_text(*errno))]
     System {
         /// What was being done.
         doing: &'static str,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// A namespace to be joined cannot be opened.
+    #[error("{pointer}: open namespace {path}: {}", errno_text(*errno))]
+    Namespace {
+        /// The JSON pointer of its path.
+        pointer: String,
+        /// The path.
+        path: PathBuf,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// A namespace to be joined is none, or of another type.
+    #[error("{pointer}: {path} is not a namespace of that type")]
+    NotNamespace {
+        /// The JSON pointer of its path.
+        pointer: String,
+        /// The path.
+        path: PathBuf,
+    },
+    /// A limit that the config wants cannot be had.
+    #[error("/process/rlimits: raise {name} to {hard}: {}", errno_text(*errno))]
+    Limit {
+        /// The limit.
+        name: String,
+        /// The hard limit.
+        hard: u64,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// `process.oomScoreAdj` cannot be set.
+    #[error("/process/oomScoreAdj: set to {value}: {}", errno_text(*errno))]
+    OomScore {
+        /// The value.
+        value: i32,
         /// The kernel's answer.
         errno: Errno,
     },
@@ -28,11 +78,90 @@ impl Error {
 
     /// True where another kind of image may be allowed.
     fn denies_image(&self) -> bool {
-        let Self::System { doing, errno } = self;
+        let Self::System { doing, errno } = self else { return false };
         [Self::MAKE_IMAGE, Self::EXECUTE].contains(doing) && [Errno::EACCES, Errno::EPERM].contains(errno)
     }
 
     fn system(doing: &'static str) -> impl FnOnce(Errno) -> Self {
         move |errno| Self::System { doing, errno }
     }
+
+    /// The JSON pointer of the config value at fault, where one is.
+    pub fn pointer(&self) -> Option<&str> {
+        match self {
+            Self::System { .. } => None,
+            Self::Namespace { pointer, .. } | Self::NotNamespace { pointer, .. } => Some(pointer),
+            Self::Limit { .. } => Some("/process/rlimits"),
+            Self::OomScore { .. } => Some("/process/oomScoreAdj"),
+        }
+    }
+
+    /// The kernel's answer, where there was one.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::NotNamespace { .. } => None,
+            Self::System { errno, .. }
+            | Self::Namespace { errno, .. }
+            | Self::Limit { errno, .. }
+            | Self::OomScore { errno, .. } => Some(*errno),
+        }
+    }
+}
+
+/// The payload's descriptors.
+pub(crate) struct Payload<'a> {
+    /// Standard input, output and error; the caller's where absent.
+    pub(crate) stdio: Option<[BorrowedFd<'a>; 3]>,
+    /// Descriptors 3, 4, ….
+    pub(crate) inherit: &'a [BorrowedFd<'a>],
+}
+
+/// Starts init with a plan.
+pub(crate) fn launch(plan: &Plan, sources: &Sources<'_>, payload: &Payload<'_>) -> Result<Child, Error> {
+    let opened = descriptors::open_all(plan, sources)?;
+    let extra: Vec<BorrowedFd<'_>> = opened.iter().map(AsFd::as_fd).collect();
+    let own = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let stdio = payload.stdio.unwrap_or([own.0.as_fd(), own.1.as_fd(), own.2.as_fd()]);
+    let descriptors: Vec<BorrowedFd<'_>> = stdio.iter().chain(payload.inherit).copied().collect();
+    let child = spawn::spawn(&spawn::Request {
+        program: plan.program(),
+        payload: &descriptors,
+        extra: &extra,
+        namespaces: plan.namespaces(),
+        // With a second clone that one is born in the cgroup.
+        cgroup: sources.cgroup.filter(|_| !plan.host().forks),
+    })?;
+    log::debug!("init {} runs from {:?}", child.pid, child.way);
+    Ok(child)
+}
+
+/// The plan in an image, as far as it takes to explain what init reports.
+pub(crate) fn plan_of(image: File) -> Result<Plan, Error> {
+    image::program(image)
+        .and_then(Plan::of_program)
+        .ok_or(Error::System { doing: "read the image of init", errno: Errno::EBADMSG })
+}
+
+/// Sets what only the host side may set on the payload's process.
+pub(crate) fn set_limits(pid: i32, host: &HostPart) -> Result<(), Error> {
+    if let Some(value) = host.oom_score_adj {
+        let written = std::fs::write(format!("/proc/{pid}/oom_score_adj"), value.to_string());
+        written.map_err(|error| Error::OomScore { value, errno: errno_of(&error) })?;
+    }
+    for &(resource, hard) in &host.hard_limits {
+        let limited = |errno| Error::Limit { name: limit_name(resource), hard, errno };
+        let (soft, now) = sys::prlimit(pid, resource, None).map_err(limited)?;
+        if now < hard {
+            sys::prlimit(pid, resource, Some((soft, hard))).map_err(limited)?;
+        }
+    }
+    for limit in &host.rlimits {
+        let limited = |errno| Error::Limit { name: limit_name(limit.resource), hard: limit.hard, errno };
+        sys::prlimit(pid, limit.resource, Some((limit.soft, limit.hard))).map_err(limited)?;
+    }
+    Ok(())
+}
+
+fn limit_name(resource: u32) -> String {
+    crate::check::rlimits::rlimit_name(resource).map_or_else(|| format!("limit {resource}"), str::to_owned)
 }

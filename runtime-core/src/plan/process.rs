@@ -79,12 +79,11 @@ impl<'a> Payload<'a> {
         let groups = List::Items(&user.additional_gids);
         builder.add(self.at("/user/additionalGids"), Step::SetGroups { groups });
         builder.add(self.at("/user"), Step::SetIds { uid: user.uid, gid: user.gid });
-        let capabilities = Step::SetCaps {
-            effective: mask(&sets.effective),
-            permitted: mask(&sets.permitted),
-            inheritable: mask(&sets.inheritable),
-            ambient: mask(&sets.ambient),
-        };
+        let (permitted, inheritable) = (mask(&sets.permitted), mask(&sets.inheritable));
+        // The kernel refuses an ambient capability that is not in both; the check has warned.
+        let ambient = mask(&sets.ambient) & permitted & inheritable;
+        let capabilities =
+            Step::SetCaps { effective: mask(&sets.effective), permitted, inheritable, ambient };
         builder.add(self.at("/capabilities"), capabilities);
         builder.add(self.at("/cwd"), Step::Chdir { path: cwd, last: true });
         if *no_new_privileges {

@@ -1,0 +1,350 @@
+//! `create`: from a bundle to a container whose payload waits for `start`.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::libc::{CLONE_NEWPID, SIGKILL};
+use nix::sys::stat::Mode;
+use nix::unistd::pipe2;
+
+use super::{Container, Exit, HookState, OCI_VERSION, Runtime, Status, delete, notify, reap};
+use crate::bundle::Bundle;
+use crate::cgroup::{self, Placement};
+use crate::check::Checked;
+use crate::config::{Hook, Hooks, Resources};
+use crate::error::{Error, errno_of, errno_text};
+use crate::host::Host;
+use crate::id::Id;
+use crate::launch::descriptors::Sources;
+use crate::launch::gate::{self, GATE};
+use crate::launch::handshake::{self, Call, Stop};
+use crate::launch::{self, Child, Payload, hooks};
+use crate::plan::{self, Descriptor, Plan};
+use crate::state::{Creator, Entry, Identity, Init, Record, Store, VERSION};
+use crate::sys;
+use crate::timestamp::rfc3339;
+use crate::wire::{Order, Point};
+
+/// How a container is made.
+#[derive(Debug, Default)]
+pub struct CreateOptions<'a> {
+    /// The payload's standard input, output and error; the caller's where absent.
+    pub stdio: Option<[BorrowedFd<'a>; 3]>,
+    /// What becomes descriptors 3, 4, … of the payload, in this order.
+    pub inherit: Vec<BorrowedFd<'a>>,
+    /// Variables added to the payload's environment, `NAME=value` each.
+    pub extra_env: Vec<String>,
+    /// Make the root by moving its mount instead of pivot_root(2), which a root on a ramdisk needs. Less safe.
+    pub no_pivot: bool,
+    /// Leave the payload in the caller's session keyring.
+    pub no_new_keyring: bool,
+    /// Give the payload a `NOTIFY_SOCKET`, for a `start` that waits until it is ready.
+    pub notify_socket: bool,
+    /// Who makes the container's cgroup.
+    pub cgroup_driver: CgroupDriver,
+    /// The environment of hooks that give none.
+    pub hook_env: Vec<String>,
+    /// The calling process does nothing but this, so that a forced delete of a container in the making may end it.
+    pub command: bool,
+}
+
+/// Who makes the container's cgroup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CgroupDriver {
+    /// The library, by the cgroup file systems.
+    #[default]
+    Cgroupfs,
+    /// systemd.
+    Systemd,
+}
+
+impl Runtime {
+    /// Makes a container of a bundle. Its payload waits for [`Container::start`].
+    ///
+    /// # Errors
+    /// Every fault of the config that can be found without running the payload, with its JSON pointer; nothing is left behind.
+    pub fn create(&self, id: &Id, bundle: &Bundle, options: &CreateOptions<'_>) -> Result<Container, Error> {
+        let draft = Draft::new(id, bundle, options)?;
+        let rootfs = Rootfs::open(bundle, &self.root)?;
+        let record = intent(&draft, &rootfs)?;
+        let store = Store::make(&self.root)?;
+        let (entry, lock) = store.claim(id, &record)?;
+        let mut making = Making { draft, entry: &entry, record, rootfs, pidfd: None };
+        let made = making.make();
+        let Making { record, pidfd, .. } = making;
+        match made {
+            Ok(terminal) => {
+                drop(lock);
+                Ok(Container { store: Arc::new(store), id: id.clone(), entry, record, pidfd, terminal })
+            }
+            Err(error) => {
+                if let Err(error) = delete::destroy(&store, id, &record, lock) {
+                    log::warn!("after a failed create: {error}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The plan that [`create`](Self::create) would follow. Makes nothing and needs no privileges.
+    ///
+    /// # Errors
+    /// The faults of the config.
+    pub fn plan(&self, id: &Id, bundle: &Bundle, options: &CreateOptions<'_>) -> Result<Plan, Error> {
+        let draft = Draft::new(id, bundle, options)?;
+        let cgroup = draft.cgroup()?;
+        let files = cgroup.groups.iter().filter(|group| !group.hierarchy.is_unified()).count();
+        let notify_dir = options.notify_socket.then(|| self.root.join(id.as_str()).join(notify::NOTIFY));
+        draft.plan(&cgroup, files, notify_dir.as_deref())
+    }
+}
+
+/// A container in the making.
+struct Making<'a> {
+    draft: Draft<'a>,
+    entry: &'a Entry,
+    record: Record,
+    rootfs: Rootfs,
+    pidfd: Option<OwnedFd>,
+}
+
+impl Making<'_> {
+    /// Everything from the claimed id to the committed container. Returns the master of the payload's terminal.
+    fn make(&mut self) -> Result<Option<OwnedFd>, Error> {
+        let none = Resources::default();
+        let linux = self.draft.config.linux.as_ref();
+        let resources = linux.and_then(|linux| linux.resources.as_ref()).unwrap_or(&none);
+        let mut cgroup = cgroup::open(self.record.cgroup.clone());
+        let made = cgroup.create(resources);
+        self.record.cgroup = cgroup.saved().clone();
+        made?;
+        let notify_dir = self.draft.options.notify_socket.then(|| notify::prepare(self.entry)).transpose()?;
+        let mut placement = cgroup.placement(&[])?;
+        let (plan, mut child, output) = match self.launch(&placement, notify_dir.as_deref())? {
+            (_, child, _) if placement.into.is_some() && !child.in_cgroup => {
+                // Something keeps clone3(2) from us, so init has to go to its cgroup itself.
+                abandon(child)?;
+                placement.write_instead().map_err(Error::system("enter", "the container's cgroup"))?;
+                self.launch(&placement, notify_dir.as_deref())?
+            }
+            launched => launched,
+        };
+        let ready = self.supervise(&mut child, &plan, output);
+        let Child { pidfd, channel, .. } = child;
+        self.pidfd = Some(pidfd);
+        let terminal = ready.map_err(explain)?;
+        self.record.creator = None;
+        self.entry.write(&self.record)?;
+        channel.send(Order::Commit).map_err(|_| Error::InitDied("ended while it was waiting".to_owned()))?;
+        Ok(terminal)
+    }
+
+    /// Starts init and writes down who it is. Until then its death with this process is what keeps it from being left behind.
+    fn launch(
+        &mut self,
+        placement: &Placement,
+        notify_dir: Option<&Path>,
+    ) -> Result<(Plan, Child, Option<File>), Error> {
+        let plan = self.draft.plan(&self.record.cgroup, placement.files.len(), notify_dir)?;
+        self.entry.unlink(GATE);
+        let gate = gate::listener(&self.entry.short_path(GATE));
+        let gate = gate.map_err(Error::system("make the start gate", self.entry.path()))?;
+        let (output, hook_output) = hook_output(&plan)?.unzip();
+        let sources = Sources {
+            rootfs: Some(self.rootfs.dir.as_fd()),
+            proc: Some(self.draft.host.proc()),
+            gate: Some(gate.as_fd()),
+            files: placement.files.iter().map(AsFd::as_fd).collect(),
+            cgroup: placement.into.as_ref().map(AsFd::as_fd),
+            hook_output: hook_output.as_ref().map(AsFd::as_fd),
+            container: None,
+        };
+        let payload = Payload { stdio: self.draft.options.stdio, inherit: &self.draft.options.inherit };
+        let child = launch::launch(&plan, &sources, &payload)?;
+        self.note(&child)?;
+        Ok((plan, child, output))
+    }
+
+    fn note(&mut self, child: &Child) -> Result<(), Error> {
+        let identity = Identity::of(child.pid, &child.pidfd);
+        let identity = identity.map_err(Error::system("look at", "container init"))?;
+        self.record.init = Some(Init { identity, image: child.image });
+        self.entry.write(&self.record)
+    }
+
+    /// Takes part in init's set-up: limits that only the host side may set, and the hooks of the runtime's namespaces.
+    fn supervise(
+        &mut self,
+        child: &mut Child,
+        plan: &Plan,
+        output: Option<File>,
+    ) -> Result<Option<OwnedFd>, Stop> {
+        if !plan.host().forks {
+            launch::set_limits(child.pid, plan.host()).map_err(Error::from)?;
+        }
+        handshake::until_ready(child, plan, output, |call, child| match call {
+            Call::At(Point::Mounted) => self.create_hooks(child.pid),
+            Call::At(_) => Ok(()),
+            Call::Cloned => {
+                self.note(child)?;
+                Ok(launch::set_limits(child.pid, plan.host())?)
+            }
+        })
+    }
+
+    fn create_hooks(&self, pid: i32) -> Result<(), Error> {
+        let Draft { config, id, bundle, options, .. } = &self.draft;
+        let state = HookState {
+            oci_version: OCI_VERSION,
+            id: id.as_str(),
+            status: Status::Creating,
+            pid,
+            bundle: &bundle.dir,
+            annotations: &config.annotations,
+        };
+        let lists: [(&'static str, &[Hook]); 2] =
+            [("prestart", &config.hooks.prestart), ("createRuntime", &config.hooks.create_runtime)];
+        for (kind, list) in lists {
+            for (index, hook) in list.iter().enumerate() {
+                hooks::run(kind, index, hook, &options.hook_env, &state)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn explain(stop: Stop) -> Error {
+    match stop {
+        Stop::Step(error) => Error::Create(error),
+        Stop::Host(error) => error,
+        Stop::Died(Exit::Signal(SIGKILL)) => {
+            Error::InitDied("was OOM-killed (memory limit too low?)".to_owned())
+        }
+        Stop::Died(exit) => Error::InitDied(format!("ended without a word: {exit:?}")),
+    }
+}
+
+/// Ends a child that is not wanted after all.
+fn abandon(child: Child) -> Result<(), Error> {
+    sys::pidfd_send_signal(&child.pidfd, SIGKILL).map_err(Error::system("end", "container init"))?;
+    reap(child.pidfd.as_fd()).map(drop)
+}
+
+/// What a plan is made of.
+struct Draft<'a> {
+    config: Checked<'a>,
+    host: &'static Host,
+    id: &'a Id,
+    bundle: &'a Bundle,
+    options: &'a CreateOptions<'a>,
+}
+
+impl<'a> Draft<'a> {
+    /// Checks the config.
+    fn new(id: &'a Id, bundle: &'a Bundle, options: &'a CreateOptions<'a>) -> Result<Self, Error> {
+        let (config, warnings) = Checked::new(&bundle.spec).map_err(Error::Config)?;
+        for finding in warnings {
+            log::warn!("{finding}");
+        }
+        if options.cgroup_driver == CgroupDriver::Systemd {
+            return Err(Error::NotYet("the systemd cgroup driver"));
+        }
+        Ok(Self { config, host: Host::get()?, id, bundle, options })
+    }
+
+    /// Which cgroup the container will have.
+    fn cgroup(&self) -> Result<cgroup::Saved, Error> {
+        let path = self.config.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
+        Ok(cgroup::plan(&cgroup::Layout::detect()?, path, self.id.as_str())?)
+    }
+
+    /// The plan for a container that enters its cgroup through `files` files.
+    fn plan(&self, cgroup: &cgroup::Saved, files: usize, notify_dir: Option<&Path>) -> Result<Plan, Error> {
+        Ok(plan::container(
+            &self.config,
+            &self.host.facts(),
+            &plan::Options {
+                id: self.id.as_str(),
+                bundle: &self.bundle.dir,
+                cgroup: plan::Cgroup { files, groups: &cgroup.groups },
+                gate: true,
+                no_pivot: self.options.no_pivot,
+                no_new_keyring: self.options.no_new_keyring,
+                extra_env: &self.options.extra_env,
+                hook_env: &self.options.hook_env,
+                notify_dir,
+            },
+        )?)
+    }
+}
+
+/// The directory of the root file system.
+struct Rootfs {
+    path: PathBuf,
+    dir: OwnedFd,
+}
+
+impl Rootfs {
+    /// Opens it once, for everything that is done to it (rule D27).
+    fn open(bundle: &Bundle, state_root: &Path) -> Result<Self, Error> {
+        let given = bundle.spec.root.as_ref().map_or("", |root| root.path.as_str());
+        let given = bundle.dir.join(given);
+        let refused = |reason: String| Error::Rootfs { path: given.clone(), reason };
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let path = given.canonicalize().map_err(|error| refused(errno_text(errno_of(&error))))?;
+        let dir = open(&path, flags, Mode::empty()).map_err(|errno| refused(errno_text(errno)))?;
+        if path == Path::new("/") {
+            return Err(refused("is the host's own root".to_owned()));
+        }
+        if state_root.starts_with(&path) {
+            return Err(refused(format!("holds the state root {}", state_root.display())));
+        }
+        Ok(Self { path, dir })
+    }
+}
+
+/// The pipe to which hooks in the container's namespaces write, where there are any: its ends for reading and for writing.
+fn hook_output(plan: &Plan) -> Result<Option<(File, OwnedFd)>, Error> {
+    if !plan.descriptors().contains(&Descriptor::HookOutput) {
+        return Ok(None);
+    }
+    let make = || {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+        fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        Ok((File::from(read), write))
+    };
+    make().map(Some).map_err(Error::system("make a pipe for", "hooks"))
+}
+
+/// What is written down before anything is made.
+fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
+    let spec = draft.config.spec();
+    let identity = Identity::own().map_err(Error::system("look at", "this process"))?;
+    let hooks = &spec.hooks;
+    let namespaces = plan::namespace_kinds(spec);
+    Ok(Record {
+        version: VERSION,
+        id: draft.id.to_string(),
+        created: rfc3339(SystemTime::now()),
+        bundle: draft.bundle.dir.clone(),
+        rootfs: rootfs.path.clone(),
+        annotations: spec.annotations.clone(),
+        creator: Some(Creator { identity, command: draft.options.command }),
+        init: None,
+        cgroup: draft.cgroup()?,
+        process: spec.process.clone().ok_or(Error::NoProcess)?,
+        hooks: Hooks {
+            poststart: hooks.poststart.clone(),
+            poststop: hooks.poststop.clone(),
+            ..Hooks::default()
+        },
+        hook_env: draft.options.hook_env.clone(),
+        namespaces,
+        own_pid_namespace: namespaces & CLONE_NEWPID as u32 != 0,
+        no_new_keyring: draft.options.no_new_keyring,
+    })
+}

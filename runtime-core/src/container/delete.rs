@@ -1,0 +1,150 @@
+//! `delete`: everything that `create` has made goes, and `poststop` hooks run.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::libc::SIGKILL;
+use nix::poll::PollTimeout;
+
+use super::{Container, HookState, OCI_VERSION, Runtime, Status, status, wait};
+use crate::cgroup;
+use crate::error::Error;
+use crate::id::Id;
+use crate::launch::hooks;
+use crate::state::{Entry, Lock, Record, Store};
+use crate::sys;
+
+/// How long a killed process may take to go.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a forced delete waits for another operation on the container.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Container {
+    /// Deletes a container that has stopped or was never started.
+    ///
+    /// # Errors
+    /// [`Error::NotStopped`]; [`Error::NotFound`] when somebody else has deleted it meanwhile; what keeps its processes or cgroup
+    /// from going.
+    pub fn delete(&self) -> Result<(), Error> {
+        let lock = self.entry.lock_exclusive()?;
+        let record = self.entry.read()?;
+        match status(&self.entry, &record)?.0 {
+            Status::Stopped | Status::Created => {}
+            status => return Err(Error::NotStopped { id: self.id.to_string(), status }),
+        }
+        destroy(&self.store, &self.id, &record, lock)
+    }
+}
+
+impl Runtime {
+    /// Deletes a container whatever it is doing, also one whose making was cut off. A missing one is no error.
+    ///
+    /// # Errors
+    /// [`Error::StillRunning`] and whatever else keeps it from going.
+    pub fn delete_forced(&self, id: &Id) -> Result<(), Error> {
+        let Some(store) = Store::open(&self.root)? else { return Ok(()) };
+        match store.find(id).and_then(|entry| force(&store, id, &entry)) {
+            Err(Error::NotFound) => {
+                // A creator that was killed before it had claimed the id is found by its unlocked directory.
+                store.ids().map(drop)
+            }
+            other => other,
+        }
+    }
+}
+
+fn force(store: &Store, id: &Id, entry: &Entry) -> Result<(), Error> {
+    let lock = match entry.lock_until(Instant::now() + LOCK_PATIENCE)? {
+        Some(lock) => lock,
+        None => {
+            // Whoever holds the lock sees init end, fails and rolls back.
+            let record = entry.read()?;
+            end_processes(&record)?;
+            match entry.lock_until(Instant::now() + LOCK_PATIENCE)? {
+                Some(lock) => lock,
+                None => {
+                    end_creator(&record)?;
+                    entry.lock_until(Instant::now() + LOCK_PATIENCE)?.ok_or(Error::StillRunning)?
+                }
+            }
+        }
+    };
+    let record = match entry.read() {
+        Ok(record) => record,
+        // Nothing can be learnt from it, so there is nothing but the directory to remove.
+        Err(error @ Error::State { .. }) => {
+            log::warn!("{error}");
+            drop(lock);
+            return store.release(id);
+        }
+        Err(error) => return Err(error),
+    };
+    destroy(store, id, &record, lock)
+}
+
+/// Ends a creator that does not react, if it is a command and not an embedding program.
+fn end_creator(record: &Record) -> Result<(), Error> {
+    let Some(creator) = record.creator.as_ref().filter(|creator| creator.command) else { return Ok(()) };
+    let failed = |errno| Error::system("signal", creator.identity.pid.to_string())(errno);
+    let Some(pidfd) = creator.identity.open().map_err(failed)? else { return Ok(()) };
+    match sys::pidfd_send_signal(&pidfd, SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(failed(errno)),
+    }
+}
+
+/// Kills init and whatever else is in the container's cgroup, and waits until init has gone.
+pub(super) fn end_processes(record: &Record) -> Result<(), Error> {
+    let cgroup = cgroup::open(record.cgroup.clone());
+    let Some(init) = &record.init else { return Ok(cgroup.kill()?) };
+    let failed = |errno| Error::system("signal", init.identity.pid.to_string())(errno);
+    let pidfd = init.identity.open().map_err(failed)?;
+    if let Some(pidfd) = &pidfd {
+        match sys::pidfd_send_signal(pidfd, SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
+    // Also thaws, without which a frozen process of cgroup v1 does not die.
+    cgroup.kill()?;
+    if let Some(pidfd) = &pidfd {
+        if !wait::ended(pidfd, PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX)).map_err(failed)? {
+            return Err(Error::StillRunning);
+        }
+        // Where it is a child of this process it would stay a zombie; where it is not, that is its parent's business.
+        reap_if_child(pidfd);
+    }
+    Ok(())
+}
+
+fn reap_if_child(pidfd: impl AsFd) {
+    use nix::sys::wait::{Id as WaitId, WaitPidFlag, waitid};
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
+    if let Err(errno) = waitid(WaitId::PIDFd(pidfd.as_fd()), flags) {
+        log::trace!("init is not a child: {errno}");
+    }
+}
+
+/// Removes everything that belongs to a container, then its id, then runs its `poststop` hooks.
+pub(super) fn destroy(store: &Store, id: &Id, record: &Record, lock: Lock) -> Result<(), Error> {
+    end_processes(record)?;
+    cgroup::open(record.cgroup.clone()).remove(PATIENCE)?;
+    store.release(id)?;
+    drop(lock);
+    let state = HookState {
+        oci_version: OCI_VERSION,
+        id: id.as_str(),
+        status: Status::Stopped,
+        pid: 0,
+        bundle: &record.bundle,
+        annotations: &record.annotations,
+    };
+    for (index, hook) in record.hooks.poststop.iter().enumerate() {
+        if let Err(error) = hooks::run("poststop", index, hook, &record.hook_env, &state) {
+            log::warn!("{error}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! `exec`: another process in a running container.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::libc::SIGKILL;
+
+use super::{Container, Exit, Status, status, wait};
+use crate::cgroup::{self, Placement, SubCgroup};
+use crate::check::{self, Finding};
+use crate::config;
+use crate::error::Error;
+use crate::host::Host;
+use crate::launch::descriptors::Sources;
+use crate::launch::handshake::{self, Call, Stop};
+use crate::launch::{self, Child, Payload};
+use crate::plan::{self, Plan};
+use crate::state::Record;
+use crate::sys;
+use crate::wire::Order;
+
+/// How a process is executed in a container.
+#[derive(Debug, Default)]
+pub struct ExecOptions<'a> {
+    /// Standard input, output and error; the caller's where absent.
+    pub stdio: Option<[BorrowedFd<'a>; 3]>,
+    /// What becomes descriptors 3, 4, … of the process, in this order.
+    pub inherit: Vec<BorrowedFd<'a>>,
+    /// Variables added to the process's environment, `NAME=value` each.
+    pub extra_env: Vec<String>,
+    /// Cgroups below the container's in which the process is put: `CONTROLLER[,CONTROLLER]:PATH`, or a path for all.
+    pub cgroups: Vec<String>,
+    /// A paused container is no error: the process runs when it is resumed.
+    pub ignore_paused: bool,
+}
+
+/// A process that was executed in a container.
+#[derive(Debug)]
+pub struct Process {
+    pid: i32,
+    pidfd: OwnedFd,
+    terminal: Option<OwnedFd>,
+}
+
+impl Process {
+    /// Its pid in the caller's pid namespace.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// A pidfd of it.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// The master of its terminal: once, if it has one.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] when it has ended.
+    pub fn kill(&self, signal: i32) -> Result<(), Error> {
+        match sys::pidfd_send_signal(&self.pidfd, signal) {
+            Err(Errno::ESRCH) => Err(Error::NotRunning),
+            sent => sent.map_err(Error::system("signal", self.pid.to_string())),
+        }
+    }
+
+    /// Waits for its end and reaps it.
+    ///
+    /// # Errors
+    /// [`Error::System`].
+    pub fn wait(&mut self) -> Result<Exit, Error> {
+        wait::reap(self.pidfd.as_fd())
+    }
+}
+
+impl Container {
+    /// Executes a process in the container: its namespaces, its cgroup, the process's own identity and limits.
+    ///
+    /// # Errors
+    /// [`Error::ExecStopped`], [`Error::ExecPaused`]; [`Error::Config`] for faults of `process`; [`Error::Enter`].
+    pub fn exec(&self, process: &config::Process, options: &ExecOptions<'_>) -> Result<Process, Error> {
+        let faults = check::check_process(process, "");
+        if faults.iter().any(Finding::is_fatal) {
+            return Err(Error::Config(faults));
+        }
+        let _lock = self.entry.lock_shared()?;
+        let record = self.entry.read()?;
+        let init = match status(&self.entry, &record)? {
+            (Status::Created | Status::Running, Some(init)) => init,
+            (Status::Paused, Some(init)) if options.ignore_paused => init,
+            (Status::Paused, _) => return Err(Error::ExecPaused),
+            (Status::Creating, _) => return Err(Error::NotRunning),
+            (Status::Created | Status::Running | Status::Stopped, _) => return Err(Error::ExecStopped),
+        };
+        let joining = Joining { record: &record, init: init.as_fd(), process, options };
+        let subs = SubCgroup::parse_all(&options.cgroups)?;
+        let cgroup = cgroup::open(record.cgroup.clone());
+        match joining.run(&cgroup.placement(&subs)?) {
+            // The container has made sub-cgroups, so that its own takes no processes any more: to where its init is.
+            Err(Error::Enter(error)) if subs.is_empty() && error.step == "Fork" && is_full(error.errno) => {
+                let pid = record.init.as_ref().map_or(0, |init| init.identity.pid);
+                joining.run(&cgroup.placement_beside(pid)?)
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// A process on its way into a container.
+struct Joining<'a> {
+    record: &'a Record,
+    init: BorrowedFd<'a>,
+    process: &'a config::Process,
+    options: &'a ExecOptions<'a>,
+}
+
+impl Joining<'_> {
+    fn run(&self, placement: &Placement) -> Result<Process, Error> {
+        let host = Host::get()?;
+        let join = plan::JoinOptions {
+            id: &self.record.id,
+            namespaces: self.record.namespaces,
+            born_in_cgroup: placement.into.is_some(),
+            cgroup_files: placement.files.len(),
+            no_new_keyring: self.record.no_new_keyring,
+            extra_env: &self.options.extra_env,
+        };
+        let plan = plan::process(self.process, &host.facts(), &join)?;
+        let sources = Sources {
+            proc: Some(host.proc()),
+            files: placement.files.iter().map(AsFd::as_fd).collect(),
+            cgroup: placement.into.as_ref().map(AsFd::as_fd),
+            container: Some(self.init),
+            ..Sources::default()
+        };
+        let payload = Payload { stdio: self.options.stdio, inherit: &self.options.inherit };
+        let mut child = launch::launch(&plan, &sources, &payload)?;
+        let ready = handshake::until_ready(&mut child, &plan, None, |call, child| match call {
+            Call::Cloned => Ok(launch::set_limits(child.pid, plan.host())?),
+            Call::At(_) => Ok(()),
+        });
+        match ready.and_then(|terminal| execute(&child, &plan).map(|()| terminal)) {
+            Ok(terminal) => Ok(Process { pid: child.pid, pidfd: child.pidfd, terminal }),
+            Err(stop) => {
+                // Already gone, if it is what has failed.
+                let _ = sys::pidfd_send_signal(&child.pidfd, SIGKILL);
+                wait::reap(child.pidfd.as_fd())?;
+                Err(match stop {
+                    Stop::Step(error) => Error::Enter(error),
+                    Stop::Died(Exit::Signal(SIGKILL)) => {
+                        Error::InitDied("was killed (possibly OOM-killed)".to_owned())
+                    }
+                    Stop::Died(exit) => Error::InitDied(format!("ended without a word: {exit:?}")),
+                    Stop::Host(error) => error,
+                })
+            }
+        }
+    }
+}
+
+/// True where a cgroup takes no process because it has given its controllers to others.
+fn is_full(errno: Option<i32>) -> bool {
+    [Errno::EBUSY, Errno::EOPNOTSUPP].into_iter().any(|full| errno == Some(full as i32))
+}
+
+/// Lets the process be executed; the channel closes when it is.
+fn execute(child: &Child, plan: &Plan) -> Result<(), Stop> {
+    let failed = |errno| Stop::Host(Error::system("talk to", "container init")(errno));
+    child.channel.send(Order::Start).map_err(failed)?;
+    match child.channel.receive().map_err(failed)? {
+        None => Ok(()),
+        Some(message) => Err(Stop::Step(plan.explain(&message.report))),
+    }
+}

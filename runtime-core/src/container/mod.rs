@@ -1,0 +1,221 @@
+//! A container and what can be done to it; one file for each operation.
+
+mod create;
+mod delete;
+mod exec;
+mod kill;
+mod notify;
+mod pause;
+mod start;
+mod state;
+mod wait;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+pub use create::{CgroupDriver, CreateOptions};
+pub use exec::{ExecOptions, Process};
+pub use start::StartOptions;
+pub(crate) use state::HookState;
+pub use state::{State, Status};
+pub use wait::Exit;
+pub(crate) use wait::reap;
+
+use crate::cgroup;
+use crate::config;
+use crate::error::Error;
+use crate::id::Id;
+use crate::state::{Entry, Record, Store};
+
+/// The version of the specification that the library follows.
+pub const OCI_VERSION: &str = "1.3.0";
+
+/// A state root: the place where containers are known by their ids.
+///
+/// ```no_run
+/// # fn main() -> Result<(), runtime_core::Error> {
+/// use runtime_core::{Bundle, CreateOptions, Id, Runtime, StartOptions};
+/// let runtime = Runtime::new("/run/example");
+/// let bundle = Bundle::load("/srv/bundle")?;
+/// let mut container = runtime.create(&Id::new("web-1")?, &bundle, &CreateOptions::default())?;
+/// container.start(&StartOptions::default())?;
+/// println!("{:?}", container.wait()?);
+/// container.delete()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    root: PathBuf,
+}
+
+impl Runtime {
+    /// A runtime with its state in `root`, an absolute path. It is made (0700) by the first `create`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The state root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The container with an id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::State`] where its record cannot be read.
+    pub fn load(&self, id: &Id) -> Result<Container, Error> {
+        let store = Store::open(&self.root)?.ok_or(Error::NotFound)?;
+        Container::load(&Arc::new(store), id.clone())
+    }
+
+    /// All containers, in the order of their ids. One that cannot be read is an error of its own.
+    ///
+    /// # Errors
+    /// [`Error::System`] with ENOENT where the state root does not exist.
+    pub fn list(&self) -> Result<Vec<Listed>, Error> {
+        let Some(store) = Store::open(&self.root)? else {
+            return Err(Error::system("open", &self.root)(Errno::ENOENT));
+        };
+        let store = Arc::new(store);
+        let mut ids = store.ids()?;
+        ids.sort_unstable();
+        let load = |id: String| {
+            let container = Id::new(id.as_str()).and_then(|id| Container::load(&store, id));
+            (id, container)
+        };
+        // One that was deleted since the directory was read is no container.
+        Ok(ids.into_iter().map(load).filter(|(_, found)| !matches!(found, Err(Error::NotFound))).collect())
+    }
+}
+
+/// An id and its container, or why that cannot be read.
+pub type Listed = (String, Result<Container, Error>);
+
+/// A container.
+#[derive(Debug)]
+pub struct Container {
+    store: Arc<Store>,
+    id: Id,
+    entry: Entry,
+    record: Record,
+    /// Init, where this value made it.
+    pidfd: Option<OwnedFd>,
+    /// The master of the payload's terminal, until it is taken.
+    terminal: Option<OwnedFd>,
+}
+
+impl Container {
+    fn load(store: &Arc<Store>, id: Id) -> Result<Self, Error> {
+        let entry = store.find(&id)?;
+        let record = entry.read()?;
+        Ok(Self { store: Arc::clone(store), id, entry, record, pidfd: None, terminal: None })
+    }
+
+    /// The container's id.
+    pub fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// The bundle's directory, absolute.
+    pub fn bundle(&self) -> &Path {
+        &self.record.bundle
+    }
+
+    /// `process` of the config that the container was made from: what a new process starts from.
+    pub fn process(&self) -> &config::Process {
+        &self.record.process
+    }
+
+    /// The user who owns the container's state.
+    ///
+    /// # Errors
+    /// [`Error::System`].
+    pub fn owner(&self) -> Result<u32, Error> {
+        self.entry.owner()
+    }
+
+    /// The pid of init in the caller's pid namespace, whether it lives or not; `None` before there is one.
+    pub fn pid(&self) -> Option<i32> {
+        self.record.init.as_ref().map(|init| init.identity.pid)
+    }
+
+    /// A pidfd of init, where this value made the container.
+    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The master of the payload's terminal: once, after a `create` with `process.terminal`.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// The container's state now. Takes no lock, so it may be that of a moment ago.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it has been deleted meanwhile.
+    pub fn state(&self) -> Result<State, Error> {
+        let record = self.entry.read()?;
+        let (status, _) = status(&self.entry, &record)?;
+        let pid = match status {
+            Status::Stopped => 0,
+            _ => record.init.as_ref().map_or(0, |init| init.identity.pid),
+        };
+        Ok(State {
+            oci_version: OCI_VERSION,
+            id: record.id,
+            pid,
+            status,
+            bundle: record.bundle,
+            rootfs: record.rootfs,
+            created: record.created,
+            annotations: record.annotations,
+            owner: String::new(),
+        })
+    }
+
+    /// The pids of all its processes in the caller's pid namespace; none once it has stopped.
+    ///
+    /// # Errors
+    /// [`Error::Cgroup`].
+    pub fn processes(&self) -> Result<Vec<i32>, Error> {
+        Ok(self.cgroup().pids()?)
+    }
+
+    fn cgroup(&self) -> Box<dyn cgroup::Manager> {
+        cgroup::open(self.record.cgroup.clone())
+    }
+}
+
+/// What a container is doing, found out and never remembered, with a pidfd of init while it lives.
+fn status(entry: &Entry, record: &Record) -> Result<(Status, Option<OwnedFd>), Error> {
+    let Some(init) = &record.init else {
+        let creating = record.creator.is_some() && entry.is_locked()?;
+        return Ok((if creating { Status::Creating } else { Status::Stopped }, None));
+    };
+    let failed = |errno| Error::system("open process", init.identity.pid.to_string())(errno);
+    let Some(pidfd) = init.identity.open().map_err(failed)? else { return Ok((Status::Stopped, None)) };
+    if record.creator.is_some() {
+        return Ok((Status::Creating, Some(pidfd)));
+    }
+    if cgroup::open(record.cgroup.clone()).is_frozen()? {
+        return Ok((Status::Paused, Some(pidfd)));
+    }
+    let status = match runs_image(init.identity.pid, init.image) {
+        Ok(true) => Status::Created,
+        Ok(false) => Status::Running,
+        // It has ended since it was opened.
+        Err(Errno::ENOENT | Errno::ESRCH) => return Ok((Status::Stopped, None)),
+        Err(errno) => return Err(Error::system("stat", format!("/proc/{}/exe", init.identity.pid))(errno)),
+    };
+    Ok((status, Some(pidfd)))
+}
+
+/// True while a process still runs the image that init was started from.
+fn runs_image(pid: i32, image: (u64, u64)) -> Result<bool, Errno> {
+    let exe = nix::sys::stat::stat(format!("/proc/{pid}/exe").as_str())?;
+    Ok((exe.st_dev, exe.st_ino) == image)
+}

@@ -1,0 +1,62 @@
+//! Waiting for a process that this program has made.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::wait::{Id as WaitId, WaitPidFlag, WaitStatus, waitid};
+
+use super::Container;
+use crate::error::Error;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with a status.
+    Code(i32),
+    /// It was killed by a signal.
+    Signal(i32),
+    /// It has ended, but somebody else was told how: it is no child of this process, which may also ignore SIGCHLD or reap
+    /// everything.
+    Unknown,
+}
+
+impl Container {
+    /// Waits for the end of the container's first process and reaps it. To wait for several things at once, poll
+    /// [`pidfd`](Self::pidfd) first.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] on a container that another process has made; [`Error::System`].
+    pub fn wait(&self) -> Result<Exit, Error> {
+        let pidfd = self.pidfd().ok_or(Error::NotRunning)?;
+        reap(pidfd)
+    }
+}
+
+/// Waits for the end of the process behind a pidfd.
+pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Result<Exit, Error> {
+    let failed = Error::system("wait for", "container process");
+    loop {
+        match waitid(WaitId::PIDFd(pidfd), WaitPidFlag::WEXITED | WaitPidFlag::__WALL) {
+            Ok(WaitStatus::Exited(_, code)) => return Ok(Exit::Code(code)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Exit::Signal(signal as i32)),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(Errno::ECHILD) => {
+                return ended(pidfd, PollTimeout::NONE).map(|_| Exit::Unknown).map_err(failed);
+            }
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
+}
+
+/// Waits until the process behind a pidfd has ended; false where the time was up first.
+pub(crate) fn ended(pidfd: impl AsFd, timeout: PollTimeout) -> Result<bool, Errno> {
+    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    loop {
+        match poll(&mut fds, timeout) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}

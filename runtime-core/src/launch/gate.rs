@@ -1,0 +1,77 @@
+//! The start gate: a socket in the container's directory at which init waits for `start`.
+
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen, recvmsg, send,
+    socket,
+};
+
+use crate::wire::{Order, Report, Tag};
+
+/// The gate's name in the container's directory.
+pub(crate) const GATE: &str = "gate";
+
+/// What became of a `start`.
+pub(crate) enum Outcome {
+    /// The payload was executed, or init ended after it had taken the order.
+    Accepted,
+    /// Init took the order and then failed at a step.
+    Failed(Report),
+    /// Nobody took the order: init has ended or gone on already.
+    Nobody,
+}
+
+/// Makes the gate; init gets the listening socket.
+pub(crate) fn listener(path: &Path) -> Result<OwnedFd, Errno> {
+    let gate = seqpacket()?;
+    bind(gate.as_raw_fd(), &UnixAddr::new(path)?)?;
+    listen(&gate, Backlog::new(1)?)?;
+    Ok(gate)
+}
+
+/// Tells init to execute the payload, and waits until it has done so or failed.
+pub(crate) fn start(path: &Path) -> Result<Outcome, Errno> {
+    let gate = seqpacket()?;
+    match connect(gate.as_raw_fd(), &UnixAddr::new(path)?) {
+        Ok(()) => {}
+        Err(Errno::ECONNREFUSED | Errno::ENOENT) => return Ok(Outcome::Nobody),
+        Err(errno) => return Err(errno),
+    }
+    match send(gate.as_raw_fd(), &Order::Start.encode(), MsgFlags::MSG_NOSIGNAL) {
+        Ok(_) => {}
+        Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(Outcome::Nobody),
+        Err(errno) => return Err(errno),
+    }
+    let mut accepted = false;
+    loop {
+        match receive(&gate)? {
+            Some(Report { tag: Tag::Accepted, .. }) => accepted = true,
+            Some(report) => return Ok(Outcome::Failed(report)),
+            None if accepted => return Ok(Outcome::Accepted),
+            None => return Ok(Outcome::Nobody),
+        }
+    }
+}
+
+/// The next report; `None` at the end of the connection.
+fn receive(gate: impl AsFd) -> Result<Option<Report>, Errno> {
+    let mut bytes = [0; Report::SIZE];
+    loop {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        match recvmsg::<()>(gate.as_fd().as_raw_fd(), &mut parts, None, MsgFlags::empty()) {
+            Ok(message) if message.bytes == 0 => return Ok(None),
+            Ok(_) => return Report::decode(&bytes).map(Some).ok_or(Errno::EBADMSG),
+            Err(Errno::EINTR) => {}
+            Err(Errno::ECONNRESET) => return Ok(None),
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+fn seqpacket() -> Result<OwnedFd, Errno> {
+    socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)
+}

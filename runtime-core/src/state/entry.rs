@@ -1,0 +1,350 @@
+//! The state root and the containers' directories in it; every name is opened below a descriptor of its directory.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
+use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
+
+use super::Record;
+use crate::error::{Error, errno_of};
+use crate::id::Id;
+use crate::sys;
+
+const RECORD: &str = "state.json";
+const LOCK: &str = "lock";
+const TEMPORARY: &str = ".tmp.";
+
+/// The directory that holds a directory for each container.
+#[derive(Debug)]
+pub(crate) struct Store {
+    path: PathBuf,
+    dir: OwnedFd,
+}
+
+/// A container's directory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    path: PathBuf,
+    dir: OwnedFd,
+}
+
+/// A held lock of an entry. It is released before its descriptor is closed, since a copy of that may live on elsewhere.
+#[derive(Debug)]
+pub(crate) struct Lock(Option<Flock<File>>);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(Err((_, errno))) = self.0.take().map(Flock::unlock) {
+            log::debug!("unlocking a container: {errno}");
+        }
+    }
+}
+
+impl Store {
+    /// Opens the state root.
+    ///
+    /// # Errors
+    /// `None` where it does not exist; EACCES and the like; a root that belongs to somebody else (rule D29).
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, Error> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        match openat(nix::fcntl::AT_FDCWD, path, flags, Mode::empty()) {
+            Ok(dir) => {
+                let owner = fstat(&dir).map_err(Error::system("stat", path))?.st_uid;
+                if owner != Uid::effective().as_raw() && owner != 0 {
+                    let reason = format!("the state root belongs to user {owner}; use another --root");
+                    return Err(Error::State { path: path.to_owned(), reason });
+                }
+                Ok(Some(Self { path: path.to_owned(), dir }))
+            }
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(Error::system("open", path)(errno)),
+        }
+    }
+
+    /// Opens the state root, making it (0700) and its parents where they are missing.
+    pub(crate) fn make(path: &Path) -> Result<Self, Error> {
+        if let Some(store) = Self::open(path)? {
+            return Ok(store);
+        }
+        let mut builder = std::fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
+        builder.create(path).map_err(|error| Error::system("mkdir", path)(errno_of(&error)))?;
+        Self::open(path)?.ok_or_else(|| Error::system("open", path)(Errno::ENOENT))
+    }
+
+    /// Claims an id: from here on it exists, locked, with its record.
+    pub(crate) fn claim(&self, id: &Id, record: &Record) -> Result<(Entry, Lock), Error> {
+        let temporary = self.temporary()?;
+        let entry = self.entry(temporary.as_str())?;
+        let claimed = entry.try_lock(FlockArg::LockExclusive).and_then(|lock| {
+            entry.write(record)?;
+            let names = (c_name(&temporary), c_name(id.as_str()));
+            match sys::rename_noreplace(&self.dir, &names.0, &names.1) {
+                Ok(()) => Ok(lock),
+                Err(Errno::EEXIST) => Err(Error::AlreadyExists),
+                Err(errno) => Err(Error::system("rename", &entry.path)(errno)),
+            }
+        });
+        match claimed {
+            Ok(lock) => Ok((Entry { path: self.path.join(id.as_str()), ..entry }, lock)),
+            Err(error) => {
+                self.remove(&temporary);
+                Err(error)
+            }
+        }
+    }
+
+    /// A container's directory.
+    pub(crate) fn find(&self, id: &Id) -> Result<Entry, Error> {
+        self.entry(id.as_str())
+    }
+
+    /// The ids that have a directory, in no order; sweeps what a killed claim has left.
+    pub(crate) fn ids(&self) -> Result<Vec<String>, Error> {
+        let failed = |errno| Error::system("read", &self.path)(errno);
+        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let mut listing = Dir::openat(&self.dir, ".", flags, Mode::empty()).map_err(failed)?;
+        let mut ids = Vec::new();
+        for file in listing.iter() {
+            let file = file.map_err(failed)?;
+            let Ok(name) = file.file_name().to_str() else { continue };
+            if name.starts_with(TEMPORARY) {
+                self.sweep(name);
+            } else if !name.starts_with('.') {
+                ids.push(name.to_owned());
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Gives an id up: its directory takes a name that no id has, and is then removed.
+    pub(crate) fn release(&self, id: &Id) -> Result<(), Error> {
+        let temporary = temporary_name();
+        match renameat(&self.dir, id.as_str(), &self.dir, temporary.as_str()) {
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(errno) => return Err(Error::system("rename", self.path.join(id.as_str()))(errno)),
+        }
+        self.remove(&temporary);
+        Ok(())
+    }
+
+    fn temporary(&self) -> Result<String, Error> {
+        loop {
+            let name = temporary_name();
+            match mkdirat(&self.dir, name.as_str(), Mode::S_IRWXU) {
+                Ok(()) => return Ok(name),
+                Err(Errno::EEXIST) => {}
+                Err(errno) => return Err(Error::system("mkdir", self.path.join(name))(errno)),
+            }
+        }
+    }
+
+    fn entry(&self, name: &str) -> Result<Entry, Error> {
+        let path = self.path.join(name);
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        match openat(&self.dir, name, flags, Mode::empty()) {
+            Ok(dir) => Ok(Entry { path, dir }),
+            Err(Errno::ENOENT) => Err(Error::NotFound),
+            Err(errno) => Err(Error::system("open", path)(errno)),
+        }
+    }
+
+    /// Removes a directory that no live claim holds.
+    fn sweep(&self, name: &str) {
+        let held = self.entry(name).and_then(|entry| entry.try_lock(FlockArg::LockExclusiveNonblock));
+        match held {
+            Err(Error::System { errno: Errno::EWOULDBLOCK, .. }) => {}
+            _ => self.remove(name),
+        }
+    }
+
+    /// Removes a directory of this store with all that a container keeps there; what is left is swept later.
+    fn remove(&self, name: &str) {
+        if let Ok(entry) = self.entry(name) {
+            entry.clear();
+        }
+        if let Err(errno) = unlinkat(&self.dir, name, UnlinkatFlags::RemoveDir) {
+            if errno != Errno::ENOENT {
+                log::debug!("remove {}: {errno}", self.path.join(name).display());
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// The directory's path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory.
+    pub(crate) fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// A path of a file in the directory short enough for a socket's address.
+    pub(crate) fn short_path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.dir.as_raw_fd()))
+    }
+
+    /// The user who owns the directory.
+    pub(crate) fn owner(&self) -> Result<u32, Error> {
+        Ok(fstat(&self.dir).map_err(Error::system("stat", &self.path))?.st_uid)
+    }
+
+    /// Waits for the lock that operations exclude each other by.
+    pub(crate) fn lock_exclusive(&self) -> Result<Lock, Error> {
+        self.try_lock(FlockArg::LockExclusive)
+    }
+
+    /// Waits for the lock that `exec` and `kill` share.
+    pub(crate) fn lock_shared(&self) -> Result<Lock, Error> {
+        self.try_lock(FlockArg::LockShared)
+    }
+
+    /// Waits for the exclusive lock until a moment; `None` where another holds it still.
+    pub(crate) fn lock_until(&self, deadline: Instant) -> Result<Option<Lock>, Error> {
+        loop {
+            match self.try_lock(FlockArg::LockExclusiveNonblock) {
+                Err(Error::System { errno: Errno::EWOULDBLOCK, .. }) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(Error::System { errno: Errno::EWOULDBLOCK, .. }) => return Ok(None),
+                lock => return lock.map(Some),
+            }
+        }
+    }
+
+    /// True while an operation holds the exclusive lock.
+    pub(crate) fn is_locked(&self) -> Result<bool, Error> {
+        match self.try_lock(FlockArg::LockSharedNonblock) {
+            Ok(_) => Ok(false),
+            Err(Error::System { errno: Errno::EWOULDBLOCK, .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn try_lock(&self, how: FlockArg) -> Result<Lock, Error> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let failed = |errno| Error::system("lock", &self.path)(errno);
+        let file = match openat(&self.dir, LOCK, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+            Ok(file) => File::from(file),
+            // The directory was removed after it was opened.
+            Err(Errno::ENOENT) => return Err(Error::NotFound),
+            Err(errno) => return Err(failed(errno)),
+        };
+        let mut file = Some(file);
+        let held = loop {
+            let Some(unlocked) = file.take() else { return Err(failed(Errno::EBADF)) };
+            match Flock::lock(unlocked, how) {
+                Ok(held) => break held,
+                Err((again, Errno::EINTR)) => file = Some(again),
+                Err((_, errno)) => return Err(failed(errno)),
+            }
+        };
+        let same = |a: FileStat, b: FileStat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
+        let locked = fstat(held.as_fd()).map_err(failed)?;
+        match fstatat(&self.dir, LOCK, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(named) if same(locked, named) => Ok(Lock(Some(held))),
+            // Who held it has deleted the container.
+            Ok(_) | Err(Errno::ENOENT) => Err(Error::NotFound),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// Reads the record.
+    pub(crate) fn read(&self) -> Result<Record, Error> {
+        let path = self.path.join(RECORD);
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let mut bytes = Vec::new();
+        match openat(&self.dir, RECORD, flags, Mode::empty()) {
+            Ok(file) => File::from(file)
+                .read_to_end(&mut bytes)
+                .map_err(|error| Error::system("read", &path)(errno_of(&error)))?,
+            Err(Errno::ENOENT) => return Err(Error::NotFound),
+            Err(errno) => return Err(Error::system("open", path)(errno)),
+        };
+        let refused = |reason: String| Error::State { path: path.clone(), reason };
+        let record: Record = serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
+        if record.version > super::VERSION {
+            return Err(refused(format!("written by a newer corten (state version {})", record.version)));
+        }
+        Ok(record)
+    }
+
+    /// Replaces the record; readers see the old one or the new one.
+    pub(crate) fn write(&self, record: &Record) -> Result<(), Error> {
+        let path = self.path.join(RECORD);
+        let bytes = serde_json::to_vec(record)
+            .map_err(|error| Error::State { path: path.clone(), reason: error.to_string() })?;
+        let temporary = temporary_name();
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        let file =
+            openat(&self.dir, temporary.as_str(), flags, mode).map_err(Error::system("open", &path))?;
+        let written = File::from(file).write_all(&bytes).map_err(|error| errno_of(&error));
+        let placed = written.and_then(|()| renameat(&self.dir, temporary.as_str(), &self.dir, RECORD));
+        placed.map_err(|errno| {
+            // The former record stands; what was written of the new one is of no use.
+            let _ = unlinkat(&self.dir, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
+            Error::system("write", &path)(errno)
+        })
+    }
+
+    /// Removes a file of the directory, if it is there.
+    pub(crate) fn unlink(&self, name: &str) {
+        match unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(errno) => log::debug!("remove {}: {errno}", self.path.join(name).display()),
+        }
+    }
+
+    /// Removes everything in the directory.
+    fn clear(&self) {
+        clear(self.dir.as_fd(), &self.path);
+    }
+}
+
+/// Removes everything below a directory of the state root, never through a symbolic link.
+fn clear(dir: BorrowedFd<'_>, path: &Path) {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let Ok(mut listing) = Dir::openat(dir, ".", flags, Mode::empty()) else { return };
+    for file in listing.iter().flatten() {
+        let name = file.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let removed = match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::EISDIR) => {
+                if let Ok(below) = openat(dir, name, flags, Mode::empty()) {
+                    clear(below.as_fd(), &path.join(name.to_string_lossy().as_ref()));
+                }
+                unlinkat(dir, name, UnlinkatFlags::RemoveDir)
+            }
+            other => other,
+        };
+        if let Err(errno) = removed {
+            log::debug!("remove {}/{}: {errno}", path.display(), name.to_string_lossy());
+        }
+    }
+}
+
+/// A name that no id can have and nobody can foresee.
+fn temporary_name() -> String {
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    format!("{TEMPORARY}{random:016x}")
+}
+
+/// An id or a temporary name, neither of which holds a NUL.
+fn c_name(name: &str) -> CString {
+    CString::new(name).unwrap_or_default()
+}

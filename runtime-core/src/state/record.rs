@@ -1,0 +1,72 @@
+//! The record of a container: what the operations after `create` need, since the bundle may have changed or gone.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Identity;
+use crate::cgroup;
+use crate::config::{Hooks, Process};
+
+/// The version of the record that this library writes; it reads all older ones.
+pub(crate) const VERSION: u32 = 1;
+
+/// A container as it is written down.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record {
+    /// [`VERSION`] of the writer.
+    pub(crate) version: u32,
+    /// The container's id.
+    pub(crate) id: String,
+    /// When it was made: RFC 3339, UTC.
+    pub(crate) created: String,
+    /// The bundle's directory.
+    pub(crate) bundle: PathBuf,
+    /// The root file system's directory.
+    pub(crate) rootfs: PathBuf,
+    /// `annotations` of the config.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// Who makes it; absent once it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) creator: Option<Creator>,
+    /// Its first process; absent until there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) init: Option<Init>,
+    /// Its cgroup, written down before it is made.
+    pub(crate) cgroup: cgroup::Saved,
+    /// `process` of the config: what `exec` starts from.
+    pub(crate) process: Process,
+    /// `hooks` of the config: those that run after `create`.
+    #[serde(default)]
+    pub(crate) hooks: Hooks,
+    /// The environment of hooks that give none.
+    #[serde(default)]
+    pub(crate) hook_env: Vec<String>,
+    /// `CLONE_NEW*` bits of the namespaces that it does not share with the runtime: what `exec` joins.
+    pub(crate) namespaces: u32,
+    /// It has a pid namespace of its own, so that all its processes end with its first one.
+    pub(crate) own_pid_namespace: bool,
+    /// Its processes stay in the session keyring of whoever starts them.
+    pub(crate) no_new_keyring: bool,
+}
+
+/// The process that makes a container.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Creator {
+    /// Which one.
+    pub(crate) identity: Identity,
+    /// It is a `corten` command, not an embedding program, so a forced delete may end it.
+    pub(crate) command: bool,
+}
+
+/// A container's first process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Init {
+    /// Which one.
+    pub(crate) identity: Identity,
+    /// Device and inode of the program that it runs until the payload takes its place.
+    pub(crate) image: (u64, u64),
+}
