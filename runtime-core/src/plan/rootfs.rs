@@ -164,6 +164,11 @@ impl<'a> Root<'a> {
             return;
         }
         if options.no_pivot {
+            if self.shared() {
+                // What is unmounted below, or moved onto, a shared mount is so on the host too.
+                let flags = libc::MS_SLAVE as u32;
+                builder.add(PROPAGATION, Step::Propagation { path: Str::from("/"), flags });
+            }
             // pivot_root hides the host's procfs and sysfs, which the kernel takes for leave to mount new ones.
             let hide = [Str::from("/proc"), Str::from("/sys")];
             builder.add("/root/path", Step::MoveRoot { hide: List::Items(&hide) });

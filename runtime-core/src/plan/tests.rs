@@ -321,6 +321,9 @@ fn propagation() {
         let config = with([("/linux/rootfsPropagation", json!(word))]);
         snapshot(&format!("propagation-{word}"), &plan(config).unwrap());
     }
+    let config = with([("/linux/rootfsPropagation", json!("rshared"))]);
+    let options = Options { no_pivot: true, ..options(&[]) };
+    snapshot("propagation-no-pivot", &plan_with(config, &options).unwrap());
 }
 
 fn join() -> JoinOptions<'static> {
