@@ -1,6 +1,7 @@
 //! Hooks: the six kinds, their order, state, environment, time limits, and what their failure means.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -334,7 +335,10 @@ fn hooks_that_cannot_run() {
     let t = sandbox!();
     let plain = t.path("plain");
     fs::write(&plain, "text").unwrap();
-    for path in ["/nosuch", plain.to_str().unwrap(), "/etc"] {
+    let no_interpreter = t.path("script");
+    fs::write(&no_interpreter, "true\n").unwrap();
+    fs::set_permissions(&no_interpreter, fs::Permissions::from_mode(0o755)).unwrap();
+    for path in ["/nosuch", plain.to_str().unwrap(), no_interpreter.to_str().unwrap(), "/etc"] {
         let (mut bundle, _) = bundle_with_shared_directory(&t);
         bundle.push("/hooks/createRuntime", json!({"path": path}));
         let stderr = t.create_fails(&bundle);
