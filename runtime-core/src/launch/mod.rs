@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 
 use crate::error::{errno_of, errno_text};
-use crate::plan::{HostPart, Plan};
+use crate::plan::{Descriptor, HostPart, Plan};
 use crate::sys;
 use descriptors::Sources;
 
@@ -128,8 +128,8 @@ pub(crate) fn launch(plan: &Plan, sources: &Sources<'_>, payload: &Payload<'_>) 
         payload: &descriptors,
         extra: &extra,
         namespaces: plan.namespaces(),
-        // With a second clone that one is born in the cgroup.
-        cgroup: sources.cgroup.filter(|_| !plan.host().forks),
+        // Where the plan gives the directory to the second clone, that one is born in the cgroup.
+        cgroup: sources.cgroup.filter(|_| !plan.descriptors().contains(&Descriptor::CgroupDir)),
     })?;
     log::debug!("init {} runs from {:?}", child.pid, child.way);
     Ok(child)

@@ -14,6 +14,8 @@ mod paths;
 mod print;
 mod process;
 mod rootfs;
+#[cfg(test)]
+mod run_tests;
 mod sysctl;
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ fn small() -> Value {
 }
 
 /// Sets the value at a JSON pointer whose last part may be missing.
-fn set(config: &mut Value, pointer: &str, value: Value) {
+pub(super) fn set(config: &mut Value, pointer: &str, value: Value) {
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     config.pointer_mut(parent).unwrap()[key] = value;
 }
@@ -48,7 +48,7 @@ fn group(mount: &str, controllers: &[&str]) -> Group {
     Group { hierarchy: Hierarchy { controllers, mount: mount.into() }, path: "web".into(), made: 1 }
 }
 
-fn options(groups: &[Group]) -> Options<'_> {
+pub(super) fn options(groups: &[Group]) -> Options<'_> {
     Options {
         id: "web",
         bundle: Path::new("/bundle"),
@@ -62,7 +62,7 @@ fn options(groups: &[Group]) -> Options<'_> {
     }
 }
 
-fn plan_with(config: Value, options: &Options<'_>) -> Result<Plan, Error> {
+pub(super) fn plan_with(config: Value, options: &Options<'_>) -> Result<Plan, Error> {
     let spec: Spec = serde_json::from_value(config).unwrap();
     let (checked, _) = Checked::new(&spec).unwrap_or_else(|findings| panic!("{findings:?}"));
     container(&checked, &FACTS, options)
