@@ -9,6 +9,7 @@ pub mod check;
 pub mod config;
 mod container;
 mod error;
+mod features;
 mod host;
 mod id;
 mod init;
@@ -26,6 +27,7 @@ pub use container::{
     StartOptions, State, Status,
 };
 pub use error::{Error, ErrorKind};
+pub use features::{CgroupFeatures, Enabled, Features, LinuxFeatures, MountExtensions, features};
 pub use host::Error as HostError;
 pub use id::Id;
 pub use launch::Error as LaunchError;

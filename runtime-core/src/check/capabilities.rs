@@ -70,6 +70,11 @@ pub fn capability_name(number: u8) -> String {
     }
 }
 
+/// The names of all capabilities that this runtime knows.
+pub fn known() -> impl Iterator<Item = String> {
+    NAMES.iter().map(|name| format!("CAP_{name}"))
+}
+
 /// The set that names stand for, one bit each; unknown names stand for none.
 pub fn capability_mask(names: &[String]) -> u64 {
     names.iter().filter_map(|name| parse_capability(name)).fold(0, |mask, number| mask | 1 << number)

@@ -26,6 +26,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use crate::config::{Process, Resources, Spec};
+pub(crate) use namespaces::TYPES as NAMESPACES;
 use report::Report;
 
 /// One thing that is wrong with a configuration.

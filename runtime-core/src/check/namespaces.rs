@@ -8,7 +8,7 @@ use crate::config::{Linux, Spec};
 use crate::pointer;
 
 /// Types as they are written in a configuration.
-const TYPES: [&str; 8] = ["mount", "pid", "network", "uts", "ipc", "user", "cgroup", "time"];
+pub(crate) const TYPES: [&str; 8] = ["mount", "pid", "network", "uts", "ipc", "user", "cgroup", "time"];
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     let none = Linux::default();

@@ -4,6 +4,7 @@ use super::{
     Capabilities, DeviceRule, IdMapping, Linux, Mount, Namespace, Process, Resources, Rlimit, Root, Spec,
     User,
 };
+use crate::OCI_VERSION;
 
 const MASKED: [&str; 10] = [
     "/proc/acpi",
@@ -26,7 +27,7 @@ impl Spec {
         let namespaces = ["pid", "network", "ipc", "uts", "mount", "cgroup"];
         let nothing = DeviceRule { allow: false, access: Some("rwm".to_owned()), ..DeviceRule::default() };
         Self {
-            oci_version: "1.3.0".to_owned(),
+            oci_version: OCI_VERSION.to_owned(),
             process: Some(shell()),
             root: Some(Root { path: "rootfs".to_owned(), readonly: true }),
             hostname: Some("corten".to_owned()),

@@ -1,0 +1,70 @@
+//! `corten exec`: runs another process in a container.
+
+use runtime_core::{Container, ExecOptions};
+
+use super::container;
+use super::process;
+use super::receivers::{Newborn, Receivers};
+use crate::descriptors::Inherited;
+use crate::failure::{EXEC_FAILED, Failure, Outcome};
+use crate::flags::Matches;
+use crate::flags::table::{CGROUP, DETACH, IGNORE_PAUSED};
+use crate::foreground::{Foreground, Payload, exit_status};
+use crate::globals::Globals;
+use crate::log;
+
+pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
+    exec(globals, flags).map_err(|failure| failure.context("exec failed").status(EXEC_FAILED))
+}
+
+fn exec(globals: &Globals, flags: &Matches) -> Outcome {
+    process::check_arguments(flags)?;
+    let container = container(globals, flags)?;
+    let detach = flags.is_set(&DETACH);
+    let process = process::read(flags, container.process())?;
+    let Inherited { descriptors, env } = globals.descriptors.preserved(flags)?;
+    let receivers = Receivers::connect(flags, process.terminal, detach)?;
+    let options = ExecOptions {
+        inherit: descriptors,
+        extra_env: env,
+        cgroups: flags.texts(&CGROUP)?.into_iter().map(str::to_owned).collect(),
+        ignore_paused: flags.is_set(&IGNORE_PAUSED),
+        ..ExecOptions::default()
+    };
+    if detach {
+        start(&container, &process, &options, &receivers)?;
+        return Ok(0);
+    }
+    let foreground = Foreground::new(process.terminal, (0, 0))?;
+    let options = ExecOptions { stdio: foreground.stdio(), ..options };
+    let mut process = start(&container, &process, &options, &receivers)?;
+    let session = foreground.attach(process.take_terminal())?;
+    log::release();
+    let forward = |signal| {
+        if let Err(error) = process.kill(signal) {
+            ::log::debug!("forward signal {signal}: {error}");
+        }
+    };
+    let (pid, pidfd) = (process.pid(), process.pidfd());
+    session.supervise(&Payload { pid, pidfd, forward: &forward, may_reap: &|| false })?;
+    exit_status(process.wait()?)
+}
+
+/// Starts the process and tells about it; if that fails, it is killed.
+fn start(
+    container: &Container,
+    process: &runtime_core::config::Process,
+    options: &ExecOptions<'_>,
+    receivers: &Receivers,
+) -> Result<runtime_core::Process, Failure> {
+    let mut process = container.exec(process, options)?;
+    let told = receivers.send_terminal(|| process.take_terminal()).and_then(|()| {
+        receivers.tell(&Newborn { kind: "setns", pid: process.pid(), pidfd: process.pidfd() })
+    });
+    if told.is_err() {
+        if let Err(error) = process.kill(libc::SIGKILL) {
+            ::log::debug!("kill {}: {error}", process.pid());
+        }
+    }
+    told.map(|()| process)
+}

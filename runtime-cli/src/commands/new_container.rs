@@ -1,0 +1,120 @@
+//! What `create` and `run` have in common: from the flags to a container that waits to be started.
+
+use std::env;
+use std::os::fd::BorrowedFd;
+
+use runtime_core::config::{IdMapping, Spec};
+use runtime_core::{Bundle, Container, CreateOptions, Error, Id, Runtime};
+
+use super::receivers::{Newborn, Receivers};
+use super::start::notify_socket;
+use super::{bundle_dir, id, strict};
+use crate::descriptors::Inherited;
+use crate::failure::Failure;
+use crate::flags::Matches;
+use crate::flags::table::{NO_NEW_KEYRING, NO_PIVOT, STRICT};
+use crate::globals::Globals;
+
+/// A container that is about to be made.
+pub(super) struct NewContainer<'a> {
+    globals: &'a Globals,
+    flags: &'a Matches,
+    runtime: Runtime,
+    id: Id,
+    bundle: Bundle,
+    inherited: Inherited,
+    receivers: Receivers,
+}
+
+impl<'a> NewContainer<'a> {
+    /// Checks all that can be checked before anything is made.
+    pub(super) fn new(globals: &'a Globals, flags: &'a Matches, detach: bool) -> Result<Self, Failure> {
+        let id = id(flags)?;
+        let bundle = Bundle::load(bundle_dir(flags)).map_err(Error::from)?;
+        strict::enforce(&bundle, flags.is_set(&STRICT))?;
+        if globals.rootless == Some(true) {
+            return Err(Failure::new("--rootless=true is not supported yet"));
+        }
+        let inherited = globals.descriptors.with_activation(flags)?;
+        let receivers = Receivers::connect(flags, has_terminal(&bundle.spec), detach)?;
+        globals.root.prepare()?;
+        Ok(Self { globals, flags, runtime: globals.runtime(), id, bundle, inherited, receivers })
+    }
+
+    /// Whether its process gets a terminal.
+    pub(super) fn has_terminal(&self) -> bool {
+        has_terminal(&self.bundle.spec)
+    }
+
+    /// The user and the group that are root inside.
+    pub(super) fn root(&self) -> (u32, u32) {
+        let linux = self.bundle.spec.linux.as_ref();
+        let root = |mappings: Option<&Vec<IdMapping>>| {
+            let mapping = mappings.into_iter().flatten().find(|mapping| mapping.container_id == 0);
+            mapping.map_or(0, |mapping| mapping.host_id)
+        };
+        (root(linux.map(|linux| &linux.uid_mappings)), root(linux.map(|linux| &linux.gid_mappings)))
+    }
+
+    /// Makes the container, and tells all who want to know about it. `stdio` is what its process reads and writes, if
+    /// not the standard streams of the command.
+    pub(super) fn create(&self, stdio: Option<[BorrowedFd<'_>; 3]>) -> Result<Container, Failure> {
+        let options = CreateOptions {
+            stdio,
+            inherit: self.inherited.descriptors.clone(),
+            extra_env: self.inherited.env.clone(),
+            ..options(self.globals, self.flags)
+        };
+        let mut container = self.runtime.create(&self.id, &self.bundle, &options)?;
+        self.tell(&mut container).inspect_err(|_| self.undo())?;
+        Ok(container)
+    }
+
+    /// Removes the container after a failure.
+    pub(super) fn undo(&self) {
+        if let Err(error) = self.runtime.delete_forced(&self.id) {
+            ::log::warn!("delete {}: {error}", self.id);
+        }
+    }
+
+    /// Sends the container's process a signal; that it has ended meanwhile does not matter.
+    pub(super) fn forward(&self, signal: i32) {
+        let sent = self.runtime.load(&self.id).and_then(|container| container.kill(signal, false));
+        if let Err(error) = sent {
+            ::log::debug!("forward signal {signal}: {error}");
+        }
+    }
+
+    fn tell(&self, container: &mut Container) -> Result<(), Failure> {
+        self.receivers.send_terminal(|| container.take_terminal())?;
+        let (Some(pid), Some(pidfd)) = (container.pid(), container.pidfd()) else {
+            return Err(Failure::new("the container has no process"));
+        };
+        self.receivers.tell(&Newborn { kind: "standard", pid, pidfd })
+    }
+}
+
+/// What depends on neither the bundle nor the streams.
+pub(super) fn options(globals: &Globals, flags: &Matches) -> CreateOptions<'static> {
+    CreateOptions {
+        no_pivot: flags.is_set(&NO_PIVOT),
+        no_new_keyring: flags.is_set(&NO_NEW_KEYRING),
+        notify_socket: notify_socket().is_some(),
+        cgroup_driver: globals.cgroup_driver,
+        hook_env: environment(),
+        command: true,
+        ..CreateOptions::default()
+    }
+}
+
+/// The environment of this process, for hooks that do not give one.
+fn environment() -> Vec<String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some(format!("{}={}", name.into_string().ok()?, value.into_string().ok()?))
+    };
+    env::vars_os().filter_map(text).collect()
+}
+
+fn has_terminal(spec: &Spec) -> bool {
+    spec.process.as_ref().is_some_and(|process| process.terminal)
+}

@@ -1,0 +1,100 @@
+//! The process that `exec` runs: out of a file, or the container's own with changes.
+
+use std::fs;
+
+use runtime_core::bundle::parse_process;
+use runtime_core::config::Process;
+
+use crate::failure::Failure;
+use crate::flags::Matches;
+use crate::flags::table::{
+    ADDITIONAL_GIDS, APPARMOR, CAP, CWD, ENV, NO_NEW_PRIVS, PROCESS, PROCESS_LABEL, TTY, USER,
+};
+
+/// Refuses a command line without a program, before the container is looked at.
+pub(super) fn check_arguments(flags: &Matches) -> Result<(), Failure> {
+    if flags.arguments().len() < 2 && flags.path(&PROCESS).is_none() {
+        return Err(Failure::new("exec args cannot be empty"));
+    }
+    Ok(())
+}
+
+/// The process that the flags ask for; `of_container` is the container's own.
+pub(super) fn read(flags: &Matches, of_container: &Process) -> Result<Process, Failure> {
+    let process = match flags.path(&PROCESS) {
+        Some(path) => {
+            let bytes = fs::read(path).map_err(|error| Failure::file("open", path, error))?;
+            parse_process(&bytes).map_err(|error| {
+                Failure::new(error.to_string()).pointer(error.pointer()).context(path.display())
+            })?
+        }
+        None => changed(flags, of_container.clone())?,
+    };
+    check(process)
+}
+
+/// The container's process with the changes of the flags.
+fn changed(flags: &Matches, mut process: Process) -> Result<Process, Failure> {
+    process.args = (1..flags.arguments().len())
+        .map(|index| flags.argument(index).map(str::to_owned))
+        .collect::<Result<_, _>>()?;
+    process.terminal = flags.is_set(&TTY);
+    if let Some(cwd) = flags.text(&CWD)? {
+        cwd.clone_into(&mut process.cwd);
+    }
+    if let Some(label) = flags.text(&PROCESS_LABEL)? {
+        process.selinux_label = Some(label.to_owned());
+    }
+    if let Some(profile) = flags.text(&APPARMOR)? {
+        process.apparmor_profile = Some(profile.to_owned());
+    }
+    if let Some(on) = flags.switch(&NO_NEW_PRIVS) {
+        process.no_new_privileges = on;
+    }
+    process.env.extend(flags.texts(&ENV)?.into_iter().map(str::to_owned));
+    add_capabilities(&mut process, &flags.texts(&CAP)?);
+    if let Some(user) = flags.text(&USER)? {
+        let (uid, gid) = user.split_once(':').map_or((user, None), |(uid, gid)| (uid, Some(gid)));
+        process.user.uid = parse_id("uid", uid)?;
+        if let Some(gid) = gid {
+            process.user.gid = parse_id("gid", gid)?;
+        }
+    }
+    for group in flags.texts(&ADDITIONAL_GIDS)? {
+        process.user.additional_gids.push(parse_id("gid", group)?);
+    }
+    Ok(process)
+}
+
+/// Adds capabilities, except to the inheritable set: programs of the container could then pass them on.
+fn add_capabilities(process: &mut Process, names: &[&str]) {
+    if names.is_empty() {
+        return;
+    }
+    let sets = process.capabilities.get_or_insert_default();
+    let names = || names.iter().map(|name| (*name).to_owned());
+    sets.bounding.extend(names());
+    sets.effective.extend(names());
+    sets.permitted.extend(names());
+    if !sets.inheritable.is_empty() {
+        sets.ambient.extend(names());
+    }
+}
+
+fn parse_id(kind: &str, text: &str) -> Result<u32, Failure> {
+    text.parse()
+        .map_err(|_| Failure::new(format!("bad {kind}: \"{text}\" is not a number of a user or group")))
+}
+
+fn check(process: Process) -> Result<Process, Failure> {
+    let fault = if process.cwd.is_empty() {
+        "Cwd property must not be empty"
+    } else if !process.cwd.starts_with('/') {
+        "Cwd must be an absolute path"
+    } else if process.args.is_empty() {
+        "args must not be empty"
+    } else {
+        return Ok(process);
+    };
+    Err(Failure::new(fault))
+}

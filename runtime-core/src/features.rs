@@ -1,0 +1,141 @@
+//! What this runtime supports, as the specification's features document says it. The lists come from the
+//! tables by which configurations are read, so that neither can be forgotten.
+
+use serde::Serialize;
+
+use crate::OCI_VERSION;
+use crate::check::{NAMESPACES, capabilities};
+use crate::config::Hooks;
+use crate::plan::mount_options;
+
+/// The features document (specification: features.md).
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Features {
+    /// Oldest version of the specification that a configuration may follow.
+    pub oci_version_min: &'static str,
+    /// Newest version.
+    pub oci_version_max: &'static str,
+    /// Kinds of hooks.
+    pub hooks: Vec<&'static str>,
+    /// Options of mounts that are not left to the filesystem.
+    pub mount_options: Vec<&'static str>,
+    /// Everything that only Linux has.
+    pub linux: LinuxFeatures,
+    /// Annotations with an effect, whose values must not come from an untrusted source.
+    pub potentially_unsafe_config_annotations: Vec<&'static str>,
+}
+
+/// Features that only Linux has.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LinuxFeatures {
+    /// Types of namespaces.
+    pub namespaces: Vec<&'static str>,
+    /// Names of capabilities.
+    pub capabilities: Vec<String>,
+    /// Kinds of cgroups.
+    pub cgroup: CgroupFeatures,
+    /// System call filters.
+    pub seccomp: Enabled,
+    /// AppArmor profiles.
+    pub apparmor: Enabled,
+    /// SELinux labels.
+    pub selinux: Enabled,
+    /// Cache and memory bandwidth allocation.
+    pub intel_rdt: Enabled,
+    /// Extensions of mounts.
+    pub mount_extensions: MountExtensions,
+    /// Network devices that move into the container.
+    pub net_devices: Enabled,
+}
+
+/// Kinds of cgroups.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CgroupFeatures {
+    /// Version 1.
+    pub v1: bool,
+    /// Version 2.
+    pub v2: bool,
+    /// Cgroups made by systemd.
+    pub systemd: bool,
+    /// Cgroups made by a user's systemd.
+    pub systemd_user: bool,
+    /// Limits of remote direct memory access.
+    pub rdma: bool,
+}
+
+/// Extensions of mounts.
+#[derive(Debug, Serialize)]
+pub struct MountExtensions {
+    /// Mounts with mapped ids.
+    pub idmap: Enabled,
+}
+
+/// Whether something is supported.
+#[derive(Debug, Serialize)]
+pub struct Enabled {
+    /// It is.
+    pub enabled: bool,
+}
+
+/// What this runtime supports, whether the host does or not.
+pub fn features() -> Features {
+    let mut namespaces = NAMESPACES.to_vec();
+    namespaces.sort_unstable();
+    let no = || Enabled { enabled: false };
+    Features {
+        oci_version_min: "1.0.0",
+        oci_version_max: OCI_VERSION,
+        hooks: Hooks::default().by_kind().map(|(kind, _)| kind).to_vec(),
+        mount_options: mount_options().collect(),
+        linux: LinuxFeatures {
+            namespaces,
+            capabilities: capabilities::known().collect(),
+            cgroup: CgroupFeatures { v1: true, v2: true, systemd: false, systemd_user: false, rdma: false },
+            seccomp: no(),
+            apparmor: no(),
+            selinux: no(),
+            intel_rdt: no(),
+            mount_extensions: MountExtensions { idmap: no() },
+            net_devices: no(),
+        },
+        potentially_unsafe_config_annotations: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::features;
+
+    #[test]
+    fn engines_find_what_they_look_for() {
+        let features = serde_json::to_value(features()).unwrap();
+        assert_eq!(features["ociVersionMin"], "1.0.0");
+        assert_eq!(features["linux"]["mountExtensions"]["idmap"]["enabled"], false);
+        assert_eq!(features["linux"]["cgroup"]["systemdUser"], false);
+        for (list, name) in [
+            ("/hooks", "createContainer"),
+            ("/mountOptions", "rro"),
+            ("/linux/namespaces", "time"),
+            ("/linux/capabilities", "CAP_CHECKPOINT_RESTORE"),
+        ] {
+            let list = features.pointer(list).unwrap().as_array().unwrap();
+            assert!(list.iter().any(|item| item == name), "{name}: {list:?}");
+        }
+        let sorted = |pointer: &str| {
+            let list = features.pointer(pointer).unwrap().as_array().unwrap();
+            list.iter().map(|item| item.as_str().unwrap()).is_sorted()
+        };
+        assert!(sorted("/mountOptions") && sorted("/linux/namespaces"));
+    }
+
+    #[test]
+    fn what_is_refused_is_not_listed() {
+        let features = features();
+        for word in ["idmap", "ridmap", "tmpcopyup"] {
+            assert!(!features.mount_options.contains(&word), "{word}");
+        }
+    }
+}
