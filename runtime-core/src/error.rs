@@ -259,17 +259,20 @@ impl ErrorKind {
 
 /// The kernel's words for an errno as engines expect them: in lower case.
 pub(crate) fn errno_text(errno: Errno) -> String {
-    match errno {
-        Errno::EIO => "input/output error".to_owned(),
-        _ => {
-            let text = errno.desc();
-            let mut letters = text.chars();
-            letters
-                .next()
-                .map(|first| first.to_lowercase().collect::<String>() + letters.as_str())
-                .unwrap_or_default()
-        }
-    }
+    // Where nix has other words than the C library and Go.
+    let text = match errno {
+        Errno::EAGAIN => "resource temporarily unavailable",
+        Errno::EDQUOT => "disk quota exceeded",
+        Errno::EIO => "input/output error",
+        Errno::ELOOP => "too many levels of symbolic links",
+        Errno::ENOMEM => "cannot allocate memory",
+        Errno::ENOTTY => "inappropriate ioctl for device",
+        Errno::EOPNOTSUPP => "operation not supported",
+        Errno::EXDEV => "invalid cross-device link",
+        Errno::UnknownErrno => "unknown error",
+        _ => errno.desc(),
+    };
+    text.to_lowercase()
 }
 
 /// The errno of an error of the standard library.

@@ -28,7 +28,7 @@ pub enum Error {
     #[error("/proc is not the root of a procfs: mount one there")]
     NotProc,
     /// A file of procfs cannot be read.
-    #[error("read /proc/{path}: {}", errno.desc())]
+    #[error("read /proc/{path}: {}", crate::error::errno_text(*errno))]
     Read {
         /// The file.
         path: &'static str,

@@ -5,6 +5,7 @@ use std::fmt;
 use nix::errno::Errno;
 
 use super::Plan;
+use crate::error::errno_text;
 use crate::wire::{Check, Kind, List, Report, Step, Str};
 
 /// A step of a plan that failed.
@@ -158,7 +159,7 @@ fn doing(step: &Step<'_>) -> String {
 /// What went wrong, without where.
 fn problem(report: &Report) -> String {
     match report.kind {
-        Kind::Errno => errno_words(report.value as i32),
+        Kind::Errno => errno_text(Errno::from_raw(report.value as i32)),
         Kind::Exit => format!("exit status {}", report.value),
         Kind::Signal => format!("signal: {}", signal_words(report.value as i32)),
         Kind::Timeout => format!("hook ran past specified timeout of {}s", report.value),
@@ -184,19 +185,6 @@ fn check_words(check: Check) -> &'static str {
         Check::NotDirectory => "not a directory, or reached by a symbolic link",
         Check::Message => "an unexpected message",
         Check::SymlinkLoop => "too many levels of symbolic links",
-    }
-}
-
-/// An error number in the words that Go's programs use, and therefore engines look for.
-pub(crate) fn errno_words(number: i32) -> String {
-    match Errno::from_raw(number) {
-        Errno::UnknownErrno => format!("errno {number}"),
-        Errno::EIO => "input/output error".into(),
-        Errno::ELOOP => "too many levels of symbolic links".into(),
-        Errno::ENOSYS => "function not implemented".into(),
-        Errno::ENOTSUP => "operation not supported".into(),
-        Errno::EUSERS => "too many users".into(),
-        errno => errno.desc().to_lowercase(),
     }
 }
 
