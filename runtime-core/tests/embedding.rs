@@ -1,6 +1,6 @@
 //! The library in somebody else's program: one with many threads, one with much memory. Needs root and cgroups.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs;
 use std::os::fd::AsFd;
