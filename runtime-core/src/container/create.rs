@@ -139,8 +139,12 @@ impl Making<'_> {
         let terminal = ready.map_err(explain)?;
         self.record.creator = None;
         self.entry.write(&self.record)?;
-        channel.send(Order::Commit).map_err(|_| Error::InitDied("ended while it was waiting".to_owned()))?;
-        Ok(terminal)
+        // Init closes the channel when it no longer dies with this process, which may end right after.
+        let committed = channel.send(Order::Commit).and_then(|()| channel.receive());
+        match committed {
+            Ok(None) => Ok(terminal),
+            Ok(Some(_)) | Err(_) => Err(Error::InitDied("ended while it was waiting".to_owned())),
+        }
     }
 
     /// Starts init and writes down who it is. Until then its death with this process is what keeps it from being left behind.
