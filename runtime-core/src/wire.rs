@@ -467,7 +467,8 @@ steps! {
         kinds: u32
     }
     /// The second clone: a child of init's parent (`CLONE_PARENT`) goes on with the next step and init ends. It enters the
-    /// pid namespace joined before. The host side gets [`Tag::Child`] with a pidfd.
+    /// pid namespace joined before. The host side gets [`Tag::Child`] with a pidfd, and answers
+    /// [`Order::Proceed`].
     8 Fork {
         /// The cgroup v2 directory in which the child is born.
         cgroup: Option<Fd>
@@ -902,7 +903,7 @@ impl Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Order {
-    /// Go on after a rendezvous.
+    /// Go on after a rendezvous or a `Fork`.
     Proceed = 1,
     /// The container is created: outlive the creator, wait at the gate.
     Commit = 2,

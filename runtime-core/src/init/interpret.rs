@@ -245,7 +245,8 @@ impl Init {
 
     fn fork(&self, cgroup: Option<wire::Fd>) -> Result<()> {
         match sys::fork(true, cgroup.map(|fd| self.fd(fd)))? {
-            Forked::Child => self.guard(),
+            // Only the other half knows the child's number: what it says must not come after what the child does.
+            Forked::Child => self.guard().and_then(|()| self.link.expect(Order::Proceed)),
             Forked::Parent { pid, pidfd } => {
                 self.link.tell(Tag::Child, self.step, pid, Some(&pidfd))?;
                 sys::exit(0)

@@ -70,6 +70,7 @@ pub(crate) fn until_ready(
                 child.pid = report.value as i32;
                 reap(first.as_fd())?;
                 serve(Call::Cloned, child)?;
+                child.channel.send(Order::Proceed).map_err(failed)?;
             }
             (Tag::Failed, _) => {
                 let mut error = plan.explain(&report);

@@ -100,6 +100,7 @@ fn run(plan: &Plan, sources: &Sources<'_>) -> Result<String, StepError> {
             Tag::Child => {
                 waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::__WALL).unwrap();
                 pidfd = message.fd.unwrap();
+                child.channel.send(Order::Proceed).unwrap();
             }
             Tag::Failed => failed = Some(plan.explain(&message.report)),
             Tag::Terminal | Tag::Accepted => {}
