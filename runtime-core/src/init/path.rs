@@ -205,3 +205,149 @@ impl Buffer {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    use std::path::PathBuf;
+    use std::{env, fs, process};
+
+    use super::*;
+
+    /// A directory with `root` in it, and `outside` beside that.
+    struct Tree(PathBuf, fs::File);
+
+    impl Tree {
+        fn new(name: &str) -> Self {
+            let path = env::temp_dir().join(format!("corten-path-{name}-{}", process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(path.join("root")).unwrap();
+            fs::create_dir(path.join("outside")).unwrap();
+            let root = fs::File::open(path.join("root")).unwrap();
+            Self(path, root)
+        }
+
+        fn root(&self) -> Root {
+            Root { dir: self.1.as_raw_fd(), nofollow: false }
+        }
+
+        fn at(&self, path: &str) -> PathBuf {
+            self.0.join("root").join(path)
+        }
+
+        fn link(&self, target: &str, path: &str) {
+            symlink(target, self.at(path)).unwrap();
+        }
+
+        fn untouched_outside(&self) {
+            assert_eq!(fs::read_dir(self.0.join("outside")).unwrap().count(), 0);
+            assert_eq!(fs::read_dir(&self.0).unwrap().count(), 2);
+        }
+    }
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn makes_what_is_missing() {
+        let tree = Tree::new("missing");
+        tree.root().ensure(c"/a//b/./c/", Leaf::Directory).unwrap();
+        assert!(tree.at("a/b/c").is_dir());
+        tree.root().ensure(c"a/b/../d/file", Leaf::File).unwrap();
+        assert!(tree.at("a/d/file").is_file());
+        tree.root().ensure(c"/a/d/file", Leaf::Directory).unwrap();
+        assert!(tree.at("a/d/file").is_file());
+        tree.root().ensure(c"/../../outside/x", Leaf::Directory).unwrap();
+        assert!(tree.at("outside/x").is_dir());
+        tree.untouched_outside();
+    }
+
+    #[test]
+    fn links_stay_inside() {
+        let tree = Tree::new("links");
+        tree.link("../outside", "up");
+        tree.link("/outside/deep", "absolute");
+        tree.link("absolute/more", "chain");
+        tree.link("/proc/self/root/etc", "magic");
+        tree.root().ensure(c"up/x", Leaf::Directory).unwrap();
+        tree.root().ensure(c"chain/file", Leaf::File).unwrap();
+        tree.root().ensure(c"magic/file", Leaf::File).unwrap();
+        assert!(tree.at("outside/x").is_dir());
+        assert!(tree.at("outside/deep/more/file").is_file());
+        assert!(tree.at("proc/self/root/etc/file").is_file());
+        tree.untouched_outside();
+    }
+
+    #[test]
+    fn dangling_file_link() {
+        let tree = Tree::new("resolv");
+        fs::create_dir(tree.at("etc")).unwrap();
+        tree.link("../run/systemd/resolve/stub", "etc/resolv.conf");
+        tree.root().ensure(c"/etc/resolv.conf", Leaf::File).unwrap();
+        assert!(tree.at("run/systemd/resolve/stub").is_file());
+    }
+
+    #[test]
+    fn loops_end() {
+        let tree = Tree::new("loops");
+        tree.link("two", "one");
+        tree.link("one", "two");
+        // Each round leads to a longer path that is missing, too.
+        tree.link("grow/x", "grow");
+        assert!(tree.root().ensure(c"one/x", Leaf::Directory).unwrap_err().is(ELOOP));
+        assert!(tree.root().ensure(c"grow/y", Leaf::Directory).is_err());
+        fs::write(tree.at("file"), "").unwrap();
+        assert!(tree.root().ensure(c"file/x", Leaf::Directory).unwrap_err().is(ENOTDIR));
+    }
+
+    #[test]
+    fn no_links_where_none_are_wanted() {
+        let tree = Tree::new("nofollow");
+        fs::create_dir(tree.at("real")).unwrap();
+        tree.link("real", "link");
+        tree.link("missing", "dangling");
+        let strict = Root { nofollow: true, ..tree.root() };
+        for path in [c"link/x", c"dangling", c"dangling/x"] {
+            assert!(strict.ensure(path, Leaf::Directory).unwrap_err().is(ELOOP), "{path:?}");
+        }
+        let not_directory = Fault::check(Check::NotDirectory);
+        for path in [c"link", c"dangling"] {
+            assert_eq!(strict.real_directory(path, true).unwrap_err(), not_directory);
+            assert_eq!(strict.real_directory(path, false).unwrap_err(), not_directory);
+        }
+        strict.real_directory(c"/new", false).unwrap();
+        assert!(!tree.at("new").exists());
+        strict.real_directory(c"/new", true).unwrap();
+        assert!(tree.at("new").is_dir());
+        assert!(!tree.at("missing").exists());
+    }
+
+    #[test]
+    fn parents() {
+        let tree = Tree::new("parents");
+        for (path, name) in [(c"/dev/null", "null"), (c"null", "null"), (c"/a/b//null//", "null")] {
+            let (dir, found) = tree.root().parent(path).unwrap();
+            assert_eq!(found.c_str().to_str().unwrap(), name);
+            sys::mknodat(dir.raw(), found.c_str(), S_IFIFO | 0o600, 0).unwrap();
+        }
+        for path in ["dev/null", "null", "a/b/null"] {
+            assert!(fs::symlink_metadata(tree.at(path)).unwrap().file_type().is_fifo());
+        }
+        for path in [c"", c"/", c"a/..", c"a/.", c".."] {
+            assert!(tree.root().parent(path).is_err(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn long_paths_are_refused() {
+        let tree = Tree::new("long");
+        let long = std::ffi::CString::new("a/".repeat(2100)).unwrap();
+        assert!(tree.root().ensure(&long, Leaf::Directory).unwrap_err().is(ENAMETOOLONG));
+        let name = std::ffi::CString::new("n".repeat(300)).unwrap();
+        assert!(tree.root().ensure(&name, Leaf::Directory).unwrap_err().is(ENAMETOOLONG));
+    }
+}

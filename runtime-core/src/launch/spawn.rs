@@ -67,7 +67,7 @@ pub(crate) fn spawn(request: &Request<'_>) -> Result<Child, Error> {
     Err(refused.unwrap_or(Error::System { doing: Error::EXECUTE, errno: Errno::EACCES }))
 }
 
-fn spawn_by(request: &Request<'_>, way: Way) -> Result<Child, Error> {
+pub(super) fn spawn_by(request: &Request<'_>, way: Way) -> Result<Child, Error> {
     let image = Image::new(request.program, way)?;
     let (channel, theirs) = Channel::new().map_err(Error::system("make a channel to init"))?;
     // The payload's first, then the channel, the image, and what the steps name.
