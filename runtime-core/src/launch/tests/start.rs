@@ -162,6 +162,7 @@ fn second_clone() {
     let message = child.channel.receive().unwrap().unwrap();
     assert_eq!(message.report.tag, Tag::Child);
     let pidfd = message.fd.unwrap();
+    child.channel.send(Order::Proceed).unwrap();
     assert_eq!(end(&child, output).output, "1 0\n");
     let status = waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED).unwrap();
     let WaitStatus::Exited(pid, 3) = status else { panic!("{status:?}") };
