@@ -17,7 +17,7 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
 pub(crate) fn close_on_exec_from(first: u32) -> nix::Result<()> {
     // SAFETY: takes integers only, and closes nothing now.
     let result =
-        unsafe { libc::close_range(first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
+        unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     Errno::result(result).map(drop)
 }
 
