@@ -524,6 +524,8 @@ steps! {
         options: List<'a, Setting<'a>>,
         /// Attributes, set before the mount is attached.
         attrs: Attrs,
+        /// Give its root directory the mode of the directory that it covers.
+        keep_mode: bool,
         /// Where, in the root; missing directories are made.
         target: Str<'a>,
         /// Refuse symbolic links on the way to the target.

@@ -93,12 +93,19 @@ pub(crate) struct Filesystem<'a> {
     pub(crate) fstype: Str<'a>,
     pub(crate) source: Option<Str<'a>>,
     pub(crate) options: List<'a, Setting<'a>>,
+    pub(crate) keep_mode: bool,
 }
 
 /// Mounts a file system at `target` in the root.
 pub(crate) fn filesystem(new: &Filesystem<'_>, attrs: &Attrs, root: &Root, target: &CStr) -> Result<Fd> {
+    let mode = match root.open_existing(target)? {
+        Some(covered) if new.keep_mode => Some(octal(sys::statx(covered.raw(), c"")?.mode.into())),
+        _ => None,
+    };
+    let mode = mode.iter().map(|digits| (c"mode", CStr::from_bytes_until_nul(digits).ok()));
     let options = new.options.iter();
     let options = options.map(|option| (option.key.c_str(), option.value.map(|value| value.c_str())));
+    let options = options.chain(mode);
     // A new mount has no attribute that could be cleared, and nothing below it.
     let flags = attrs.set | attrs.set_all & !attrs.clear;
     let source = new.source.map(|source| source.c_str());
@@ -106,6 +113,12 @@ pub(crate) fn filesystem(new: &Filesystem<'_>, attrs: &Attrs, root: &Root, targe
     apply(mount.raw(), 0, 0, 0, attrs.propagation & !MS_REC)?;
     attach(&mount, &root.ensure(target, Leaf::Directory)?, root, target)?;
     Ok(mount)
+}
+
+/// The permissions of a mode as text, NUL-terminated.
+fn octal(mode: u32) -> [u8; 5] {
+    let digit = |place: u32| b'0' + (mode >> (3 * place) & 7) as u8;
+    [digit(3), digit(2), digit(1), digit(0), 0]
 }
 
 /// What `mount(2)` takes.

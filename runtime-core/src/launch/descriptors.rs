@@ -4,8 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, OFlag, open};
+use nix::libc;
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 
 use super::Error;
 use crate::plan::{Descriptor, Plan};
@@ -66,8 +67,13 @@ fn open_one<'a>(
         Descriptor::CgroupDir => sources.cgroup,
         Descriptor::ContainerPidfd => sources.container,
         Descriptor::HookOutput => sources.hook_output,
-        Descriptor::Namespace { path, kind } => {
-            return namespace(path, *kind, &pointer(plan, number)).map(Source::Opened);
+        Descriptor::Namespace { path, kind, changed } => {
+            let pointer = pointer(plan, number);
+            let opened = namespace(path, *kind, &pointer)?;
+            if *changed && sources.proc.is_some_and(|proc| is_own(&opened, *kind, proc)) {
+                return Err(Error::OwnNamespace { pointer, path: path.clone() });
+            }
+            return Ok(Source::Opened(opened));
         }
     };
     // A plan names only what the operation that made it holds.
@@ -93,5 +99,28 @@ fn namespace(path: &Path, kind: u32, pointer: &str) -> Result<OwnedFd, Error> {
             Err(Error::NotNamespace { pointer: pointer.to_owned(), path: path.to_owned() })
         }
         Err(errno) => Err(failed(errno)),
+    }
+}
+
+/// Whether a namespace is the one in which this thread is.
+fn is_own(namespace: &OwnedFd, kind: u32, proc: BorrowedFd<'_>) -> bool {
+    let name = format!("thread-self/ns/{}", file_name(kind));
+    let identity = |stat: FileStat| (stat.st_dev, stat.st_ino);
+    let own = fstatat(proc, name.as_str(), AtFlags::empty()).map(identity);
+    // What cannot be told apart counts as the same.
+    own.is_err() || own == fstat(namespace).map(identity)
+}
+
+/// The name of a namespace's file in procfs.
+fn file_name(kind: u32) -> &'static str {
+    match kind as i32 {
+        libc::CLONE_NEWUTS => "uts",
+        libc::CLONE_NEWIPC => "ipc",
+        libc::CLONE_NEWNET => "net",
+        libc::CLONE_NEWUSER => "user",
+        libc::CLONE_NEWPID => "pid",
+        libc::CLONE_NEWNS => "mnt",
+        libc::CLONE_NEWCGROUP => "cgroup",
+        _ => "time",
     }
 }

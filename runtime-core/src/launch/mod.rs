@@ -52,6 +52,14 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// A namespace to be joined is the caller's own, of which the config would change something.
+    #[error("{pointer}: {path} is the host's own namespace, which the configuration would change")]
+    OwnNamespace {
+        /// The JSON pointer of its path.
+        pointer: String,
+        /// The path.
+        path: PathBuf,
+    },
     /// A limit that the config wants cannot be had.
     #[error("/process/rlimits: raise {name} to {hard}: {}", errno_text(*errno))]
     Limit {
@@ -90,7 +98,9 @@ impl Error {
     pub fn pointer(&self) -> Option<&str> {
         match self {
             Self::System { .. } => None,
-            Self::Namespace { pointer, .. } | Self::NotNamespace { pointer, .. } => Some(pointer),
+            Self::Namespace { pointer, .. }
+            | Self::NotNamespace { pointer, .. }
+            | Self::OwnNamespace { pointer, .. } => Some(pointer),
             Self::Limit { .. } => Some("/process/rlimits"),
             Self::OomScore { .. } => Some("/process/oomScoreAdj"),
         }
@@ -99,7 +109,7 @@ impl Error {
     /// The kernel's answer, where there was one.
     pub fn errno(&self) -> Option<Errno> {
         match self {
-            Self::NotNamespace { .. } => None,
+            Self::NotNamespace { .. } | Self::OwnNamespace { .. } => None,
             Self::System { errno, .. }
             | Self::Namespace { errno, .. }
             | Self::Limit { errno, .. }

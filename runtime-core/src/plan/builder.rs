@@ -31,6 +31,8 @@ pub enum Descriptor {
         path: PathBuf,
         /// Its `CLONE_NEW*` bit.
         kind: u32,
+        /// The configuration changes what belongs to it, so it must not be the caller's own.
+        changed: bool,
     },
     /// A pidfd of the container's init.
     ContainerPidfd,

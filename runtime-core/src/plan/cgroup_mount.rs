@@ -47,6 +47,7 @@ fn mount_unified(builder: &mut Builder, entry: &Entry<'_>) {
         attrs: entry.options.attrs,
         target: Str::from(entry.target.as_str()),
         nofollow: true,
+        keep_mode: false,
         keep: None,
     };
     builder.add(entry.at.clone(), step);
@@ -64,6 +65,7 @@ fn split(builder: &mut Builder, entry: &Entry<'_>, groups: &[Group], separate: b
         attrs,
         target: Str::from(entry.target.as_str()),
         nofollow: true,
+        keep_mode: false,
         keep: Some(tmpfs),
     };
     builder.add(entry.at.clone(), step);
@@ -108,6 +110,7 @@ fn version_one(builder: &mut Builder, entry: &Entry<'_>, controllers: &[String],
         attrs,
         target: Str::from(target),
         nofollow: true,
+        keep_mode: false,
         keep: None,
     };
     builder.add(entry.at.clone(), step);

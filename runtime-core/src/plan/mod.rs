@@ -183,7 +183,7 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     keyring(&mut builder, options.id, options.no_new_keyring);
     payload.home(&mut builder);
     builder.add("", Step::CloseFds { gate });
-    payload.identity(&mut builder, facts);
+    payload.identity(&mut builder, facts, namespaces.joined & USER != 0);
     payload.look_up(&mut builder);
     let late = payload.limits(&mut builder)?;
     builder.add("", Step::AwaitStart { gate });
@@ -222,7 +222,7 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     keyring(&mut builder, options.id, options.no_new_keyring);
     payload.home(&mut builder);
     builder.add("", Step::CloseFds { gate: None });
-    payload.identity(&mut builder, facts);
+    payload.identity(&mut builder, facts, options.namespaces & USER != 0);
     payload.look_up(&mut builder);
     let late = payload.limits(&mut builder)?;
     builder.add("", Step::AwaitStart { gate: None });

@@ -170,6 +170,7 @@ impl<'a> Entry<'a> {
             source: self.mount.source.as_deref().map(Str::from),
             options: List::Items(&all),
             attrs,
+            keep_mode: fstype == "tmpfs" && !words.iter().any(|word| word.starts_with("mode=")),
             target: Str::from(self.target.as_str()),
             nofollow: self.nofollow(),
             keep: slot,

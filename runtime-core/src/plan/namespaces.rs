@@ -2,6 +2,7 @@
 
 use super::builder::{Builder, Descriptor};
 use super::{Error, Options};
+use crate::check::sysctl;
 use crate::config::{Namespace, Spec};
 use crate::wire::Step;
 
@@ -38,9 +39,19 @@ pub fn namespace_kinds(spec: &Spec) -> u32 {
     list.filter_map(|namespace| kind(&namespace.typ)).fold(0, |kinds, kind| kinds | kind)
 }
 
+/// The namespaces to which names and kernel parameters of the configuration belong.
+fn changed(spec: &Spec) -> u32 {
+    let names = if spec.hostname.is_some() || spec.domainname.is_some() { UTS } else { 0 };
+    let parameters = spec.linux.iter().flat_map(|linux| linux.sysctl.keys());
+    let owners = parameters.filter_map(|name| kind(sysctl::parse(name).ok()?.namespace));
+    owners.fold(names, |kinds, kind| kinds | kind)
+}
+
 /// The namespaces of a container.
 pub(super) struct Namespaces<'a> {
     list: &'a [Namespace],
+    /// Those in which something is changed that the host must not see.
+    changed: u32,
     /// The new ones, as `CLONE_NEW*` bits.
     pub(super) new: u32,
     /// The joined ones.
@@ -50,7 +61,7 @@ pub(super) struct Namespaces<'a> {
 impl<'a> Namespaces<'a> {
     pub(super) fn of(spec: &'a Spec) -> Result<Self, Error> {
         let list = spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
-        let mut namespaces = Self { list, new: 0, joined: 0 };
+        let mut namespaces = Self { list, changed: changed(spec), new: 0, joined: 0 };
         for (index, namespace) in list.iter().enumerate() {
             let Some(kind) = kind(&namespace.typ) else {
                 return Err(Error::unknown(format!("/linux/namespaces/{index}/type"), &namespace.typ));
@@ -116,7 +127,11 @@ impl<'a> Namespaces<'a> {
                 continue;
             };
             let origin = format!("/linux/namespaces/{index}");
-            let target = builder.descriptor(Descriptor::Namespace { path: path.into(), kind });
+            let target = builder.descriptor(Descriptor::Namespace {
+                path: path.into(),
+                kind,
+                changed: self.changed & kind != 0,
+            });
             builder.add(origin.clone(), Step::Setns { target, kinds: kind });
             if kind == USER {
                 builder.add(origin, Step::BecomeRoot {});

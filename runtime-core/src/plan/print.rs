@@ -89,7 +89,7 @@ impl fmt::Display for Descriptor {
             Descriptor::Gate => f.write_str("start gate"),
             Descriptor::CgroupFile(number) => write!(f, "cgroup file {number}"),
             Descriptor::CgroupDir => f.write_str("cgroup"),
-            Descriptor::Namespace { path, kind } => {
+            Descriptor::Namespace { path, kind, .. } => {
                 write!(f, "{} namespace {}", names((*kind).into(), &kinds()), path.display())
             }
             Descriptor::ContainerPidfd => f.write_str("pidfd of the container"),

@@ -67,7 +67,9 @@ impl<'a> Payload<'a> {
 
     /// Identity and rights. The working directory is tried as root before, for one that the user cannot reach
     /// but may be in, and as the user after, for one that root cannot reach.
-    pub(super) fn identity(&self, builder: &mut Builder, facts: &Facts) {
+    ///
+    /// In a user namespace that was joined the groups are gone already, and there may be no right to set them.
+    pub(super) fn identity(&self, builder: &mut Builder, facts: &Facts, joined_user: bool) {
         let Process { user, cwd, capabilities, no_new_privileges, .. } = self.process;
         let sets = capabilities.clone().unwrap_or_default();
         let known = u64::MAX >> 63_u8.saturating_sub(facts.last_capability);
@@ -76,8 +78,10 @@ impl<'a> Payload<'a> {
 
         builder.add(self.at("/cwd"), Step::Chdir { path: cwd, last: false });
         builder.add(self.at("/capabilities/bounding"), Step::CapBound { keep: mask(&sets.bounding) });
-        let groups = List::Items(&user.additional_gids);
-        builder.add(self.at("/user/additionalGids"), Step::SetGroups { groups });
+        if !(joined_user && user.additional_gids.is_empty()) {
+            let groups = List::Items(&user.additional_gids);
+            builder.add(self.at("/user/additionalGids"), Step::SetGroups { groups });
+        }
         builder.add(self.at("/user"), Step::SetIds { uid: user.uid, gid: user.gid });
         let (permitted, inheritable) = (mask(&sets.permitted), mask(&sets.inheritable));
         // The kernel refuses an ambient capability that is not in both; the check has warned.
