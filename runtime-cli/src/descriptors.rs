@@ -81,7 +81,9 @@ impl Descriptors {
 
 /// The number of sockets that a service manager has opened for this process (sd_listen_fds(3)).
 fn activated() -> Result<u16, Failure> {
-    let Some(count) = env::var_os("LISTEN_FDS").filter(|count| !count.is_empty()) else { return Ok(0) };
+    let Some(count) = env::var_os("LISTEN_FDS").filter(|count| !count.is_empty() && count != "0") else {
+        return Ok(0);
+    };
     let for_us = |pid: String| pid == process::id().to_string();
     if !env::var("LISTEN_PID").map_or(true, for_us) {
         return Ok(0);

@@ -53,7 +53,8 @@ fn changed(flags: &Matches, mut process: Process) -> Result<Process, Failure> {
     }
     process.env.extend(flags.texts(&ENV)?.into_iter().map(str::to_owned));
     add_capabilities(&mut process, &flags.texts(&CAP)?);
-    if let Some(user) = flags.text(&USER)? {
+    // An empty user must not silently become root.
+    if let Some(user) = flags.texts(&USER)?.last().copied() {
         let (uid, gid) = user.split_once(':').map_or((user, None), |(uid, gid)| (uid, Some(gid)));
         process.user.uid = parse_id("uid", uid)?;
         if let Some(gid) = gid {
