@@ -110,8 +110,12 @@ impl<'a> Event<'a> {
 
     fn text(&self) -> String {
         let mut line = format!("time={} level={} msg={}", quoted(&self.time), self.level, quoted(self.msg));
-        let hint = self.error.and_then(|detail| detail.hint.as_deref());
-        for (key, value) in [("func", self.func), ("file", self.file.as_deref()), ("hint", hint)] {
+        let of_error =
+            |part: fn(&Detail) -> &Option<String>| self.error.and_then(|error| part(error).as_deref());
+        let (pointer, hint) = (of_error(|error| &error.pointer), of_error(|error| &error.hint));
+        let keys =
+            [("func", self.func), ("file", self.file.as_deref()), ("pointer", pointer), ("hint", hint)];
+        for (key, value) in keys {
             if let Some(value) = value {
                 line += &format!(" {key}={}", quoted(value));
             }

@@ -71,6 +71,7 @@ fn damaged_mounts() {
             source: None,
             options: List::Items(&mode),
             attrs: Attrs::default(),
+            keep_mode: false,
             target: Str::from("/tmp"),
             nofollow: true,
             keep: Some(1),

@@ -34,6 +34,7 @@ fn fs<'a>(fstype: &'a str, target: &'a str, options: &'a [Setting<'a>], attrs: A
         source: Some(Str::from(fstype)),
         options: List::Items(options),
         attrs,
+        keep_mode: false,
         target: Str::from(target),
         nofollow: true,
         keep: None,

@@ -181,6 +181,7 @@ fn terminal() {
                 Setting { key: Str::from("ptmxmode"), value: Some(Str::from("0666")) },
             ]),
             attrs: Attrs::default(),
+            keep_mode: false,
             target: Str::from("/dev/pts"),
             nofollow: false,
             keep: None,
