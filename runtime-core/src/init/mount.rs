@@ -98,9 +98,10 @@ pub(crate) struct Filesystem<'a> {
 
 /// Mounts a file system at `target` in the root.
 pub(crate) fn filesystem(new: &Filesystem<'_>, attrs: &Attrs, root: &Root, target: &CStr) -> Result<Fd> {
-    let mode = match root.open_existing(target)? {
-        Some(covered) if new.keep_mode => Some(octal(sys::statx(covered.raw(), c"")?.mode.into())),
-        _ => None,
+    let covered = if new.keep_mode { root.open_existing(target)? } else { None };
+    let mode = match covered {
+        Some(covered) => Some(octal(sys::statx(covered.raw(), c"")?.mode.into())),
+        None => None,
     };
     let mode = mode.iter().map(|digits| (c"mode", CStr::from_bytes_until_nul(digits).ok()));
     let options = new.options.iter();

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use super::Plan;
 use crate::error::errno_text;
+use crate::init::nr;
 use crate::wire::{Check, Kind, List, Report, Step, Str};
 
 /// A step of a plan that failed.
@@ -39,7 +40,7 @@ impl Plan {
         let number = report.step as usize;
         let step = self.step(number);
         let errno = (report.kind == Kind::Errno).then_some(report.value as i32);
-        let call = errno.and_then(|_| call_name(report.call));
+        let call = errno.and_then(|_| nr::name(report.call as usize));
         let message = match &step {
             Some(step) => self.message(step, report, call),
             None => format!("init reports a step {number} that the plan does not have: {}", problem(report)),
@@ -224,78 +225,3 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         _ => None,
     }
 }
-
-/// The name of a system call that init makes.
-fn call_name(number: u32) -> Option<&'static str> {
-    CALLS.iter().find(|(call, _)| u32::try_from(*call) == Ok(number)).map(|(_, name)| *name)
-}
-
-const CALLS: [(libc::c_long, &str); 67] = [
-    (libc::SYS_accept4, "accept4"),
-    (libc::SYS_capset, "capset"),
-    (libc::SYS_chdir, "chdir"),
-    (libc::SYS_chroot, "chroot"),
-    (libc::SYS_clone3, "clone3"),
-    (libc::SYS_close_range, "close_range"),
-    (libc::SYS_dup3, "dup3"),
-    (libc::SYS_execve, "execve"),
-    (libc::SYS_execveat, "execveat"),
-    (libc::SYS_faccessat, "faccessat"),
-    (libc::SYS_faccessat2, "faccessat2"),
-    (libc::SYS_fchdir, "fchdir"),
-    (libc::SYS_fchmod, "fchmod"),
-    (libc::SYS_fchown, "fchown"),
-    (libc::SYS_fchownat, "fchownat"),
-    (libc::SYS_fcntl, "fcntl"),
-    (libc::SYS_fsconfig, "fsconfig"),
-    (libc::SYS_fsmount, "fsmount"),
-    (libc::SYS_fsopen, "fsopen"),
-    (libc::SYS_fstat, "fstat"),
-    (libc::SYS_fstatfs, "fstatfs"),
-    (libc::SYS_ftruncate, "ftruncate"),
-    (libc::SYS_getcwd, "getcwd"),
-    (libc::SYS_ioctl, "ioctl"),
-    (libc::SYS_keyctl, "keyctl"),
-    (libc::SYS_linkat, "linkat"),
-    (libc::SYS_memfd_create, "memfd_create"),
-    (libc::SYS_mkdirat, "mkdirat"),
-    (libc::SYS_mknodat, "mknodat"),
-    (libc::SYS_mmap, "mmap"),
-    (libc::SYS_mount, "mount"),
-    (libc::SYS_mount_setattr, "mount_setattr"),
-    (libc::SYS_move_mount, "move_mount"),
-    (libc::SYS_newfstatat, "newfstatat"),
-    (libc::SYS_open_tree, "open_tree"),
-    (libc::SYS_openat, "openat"),
-    (libc::SYS_openat2, "openat2"),
-    (libc::SYS_pidfd_open, "pidfd_open"),
-    (libc::SYS_pivot_root, "pivot_root"),
-    (libc::SYS_ppoll, "ppoll"),
-    (libc::SYS_prctl, "prctl"),
-    (libc::SYS_pread64, "pread64"),
-    (libc::SYS_prlimit64, "prlimit64"),
-    (libc::SYS_pwrite64, "pwrite64"),
-    (libc::SYS_read, "read"),
-    (libc::SYS_readlinkat, "readlinkat"),
-    (libc::SYS_recvmsg, "recvmsg"),
-    (libc::SYS_rt_sigaction, "rt_sigaction"),
-    (libc::SYS_rt_sigprocmask, "rt_sigprocmask"),
-    (libc::SYS_sendmsg, "sendmsg"),
-    (libc::SYS_setdomainname, "setdomainname"),
-    (libc::SYS_setgroups, "setgroups"),
-    (libc::SYS_sethostname, "sethostname"),
-    (libc::SYS_setns, "setns"),
-    (libc::SYS_setpgid, "setpgid"),
-    (libc::SYS_setresgid, "setresgid"),
-    (libc::SYS_setresuid, "setresuid"),
-    (libc::SYS_setrlimit, "setrlimit"),
-    (libc::SYS_setsid, "setsid"),
-    (libc::SYS_socket, "socket"),
-    (libc::SYS_statx, "statx"),
-    (libc::SYS_symlinkat, "symlinkat"),
-    (libc::SYS_umask, "umask"),
-    (libc::SYS_umount2, "umount2"),
-    (libc::SYS_unshare, "unshare"),
-    (libc::SYS_waitid, "waitid"),
-    (libc::SYS_write, "write"),
-];
