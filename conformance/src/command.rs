@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -19,11 +20,11 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Command {
     words: Vec<OsString>,
-    env: Vec<(OsString, Option<OsString>)>,
+    env: Vec<(OsString, OsString)>,
     clear_env: bool,
     dir: Option<PathBuf>,
     input: Option<Vec<u8>>,
-    terminal: Option<std::sync::Arc<File>>,
+    terminal: Option<Arc<File>>,
     output: PathBuf,
     limit: Duration,
 }
@@ -62,7 +63,7 @@ impl Command {
 
     /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.env.push((name.into(), Some(value.as_ref().to_owned())));
+        self.env.push((name.into(), value.as_ref().to_owned()));
         self
     }
 
@@ -86,7 +87,7 @@ impl Command {
 
     /// Gives the command a terminal as its standard input, output and error.
     pub fn terminal(mut self, slave: File) -> Self {
-        self.terminal = Some(std::sync::Arc::new(slave));
+        self.terminal = Some(Arc::new(slave));
         self
     }
 
@@ -118,12 +119,7 @@ impl Command {
         if self.clear_env {
             command.env_clear();
         }
-        for (name, value) in &self.env {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }

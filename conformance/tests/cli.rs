@@ -476,6 +476,16 @@ fn output_that_cannot_be_written_is_an_error() {
     output.fails_with(1, "no space left on device");
 }
 
+/// CRI-O passes a handful of variables, and no HOME.
+#[test]
+fn an_empty_environment_is_enough() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.script("echo $HOME $PATH").set("/process/env", json!(["PATH=/bin"]));
+    assert_eq!(t.on_bundle(["run"], &bundle, &t.id()).env_clear().run().ok(), "/root /bin\n");
+    t.assert_clean();
+}
+
 #[test]
 fn arguments_that_are_not_text_are_refused_in_words() {
     let t = sandbox!();
