@@ -160,6 +160,22 @@ impl Sandbox {
         stderr
     }
 
+    /// Creates a container that must fail, leaving nothing behind, and gives the JSON pointer that the error carries
+    /// for machines. Peers have none.
+    #[track_caller]
+    pub fn refused_at(&self, bundle: &Bundle) -> String {
+        bundle.write();
+        let id = self.id();
+        let flags = ["--log-format", "json", "create", "--bundle"].map(OsStr::new);
+        let output = self.runtime(flags).args([bundle.dir().as_os_str(), OsStr::new(&id)]).run();
+        let stderr = output.fails(1);
+        self.assert_clean();
+        let events = output.stderr();
+        let event = events.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
+        let event = event.unwrap_or_else(|| panic!("no JSON in {stderr}"));
+        event["error"]["pointer"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// Creates and starts a container.
     #[track_caller]
     pub fn launch(&self, bundle: &Bundle) -> Container<'_> {

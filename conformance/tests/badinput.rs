@@ -201,7 +201,6 @@ fn numbers_out_of_range() {
         ("/process/user/umask", json!(-1)),
         ("/process/oomScoreAdj", json!(1001)),
         ("/process/oomScoreAdj", json!(-1001)),
-        ("/process/consoleSize/width", json!(65_536)),
         ("/process/rlimits/0/soft", json!(-1)),
         ("/process/rlimits/0/soft", json!(2048)),
         ("/linux/resources/memory/limit", json!(-2)),
@@ -273,6 +272,15 @@ fn texts_in_a_wrong_form() {
         ),
         ("/linux/namespaces", json!([{"type": "mount"}, {"type": "pid"}, {"type": "pid"}])),
     ]);
+}
+
+#[test]
+fn a_console_wider_than_the_kernel_can_say() {
+    corten_only!();
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.set("/process/consoleSize", json!({"height": 24, "width": 65_536}));
+    refused(&t, &bundle, "a width of 65536", &["/process/consoleSize/width"]);
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn the_environment_is_the_configured_one_and_home() {
     let path = "PATH=/usr/bin:/bin";
     let run = |bundle: &Bundle| {
         let mut command = t.on_bundle(["run"], bundle, &t.id());
-        for name in ["SECRET", "LISTEN_FDS", "LD_PRELOAD_", "XDG_RUNTIME_DIR"] {
+        for name in ["SECRET", "LISTEN_FDNAMES", "LD_PRELOAD_", "XDG_RUNTIME_DIR"] {
             command = command.env(name, "0");
         }
         let text = command.run().ok();
