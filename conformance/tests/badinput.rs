@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
-use conformance::{Bundle, Sandbox, corten_only, sandbox};
+use conformance::{Bundle, Sandbox, Socket, corten_only, sandbox};
 use serde_json::{Value, json};
 
 /// Asserts that `create` of this bundle fails with a message that contains each text, and leaves nothing.
@@ -279,8 +279,10 @@ fn a_console_wider_than_the_kernel_can_say() {
     corten_only!();
     let t = sandbox!();
     let mut bundle = t.bundle();
-    bundle.set("/process/consoleSize", json!({"height": 24, "width": 65_536}));
-    refused(&t, &bundle, "a width of 65536", &["/process/consoleSize/width"]);
+    bundle.set("/process/terminal", true).set("/process/consoleSize", json!({"height": 24, "width": 65_536}));
+    let socket = Socket::bind(t.path("console.sock"));
+    let output = t.on_bundle(["create", "--console-socket", socket.path()], &bundle, &t.id()).run();
+    judge(&t, &output, "a width of 65536", &["/process/consoleSize/width"]);
 }
 
 #[test]

@@ -447,7 +447,7 @@ fn users_are_numbers_and_nothing_else() {
     let id = |user: &str| c.exec_with(["--user", user], ["sh", "-c", "echo $(id -u):$(id -g)"]).run();
     assert_eq!(id("1000").ok(), "1000:0\n");
     assert_eq!(id("1:1").ok(), "1:1\n");
-    for user in ["4294967296", "18446744073709551616", "-1", "1 ", " 1", "name", "", "1:", "0x10", "1:2:3"] {
+    for user in ["4294967296", "18446744073709551616", "-1", "1 ", " 1", "name", "1:", "0x10", "1:2:3"] {
         if is_peer() {
             continue; // runc 1.1 wraps and overlooks some
         }
