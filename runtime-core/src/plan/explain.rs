@@ -162,8 +162,8 @@ fn problem(report: &Report) -> String {
     match report.kind {
         Kind::Errno => errno_text(Errno::from_raw(report.value as i32)),
         Kind::Exit => format!("exit status {}", report.value),
-        Kind::Signal => format!("signal: {}", signal_words(report.value as i32)),
-        Kind::Timeout => format!("hook ran past specified timeout of {}s", report.value),
+        Kind::Signal => format!("killed by signal {}", report.value),
+        Kind::Timeout => format!("timed out after {} s", report.value),
         Kind::Check => check(report).map_or("an unknown check failed", check_words).into(),
     }
 }
@@ -186,16 +186,6 @@ fn check_words(check: Check) -> &'static str {
         Check::NotDirectory => "not a directory, or reached by a symbolic link",
         Check::Message => "an unexpected message",
         Check::SymlinkLoop => "too many levels of symbolic links",
-    }
-}
-
-fn signal_words(number: i32) -> String {
-    match number {
-        libc::SIGKILL => "killed".into(),
-        libc::SIGTERM => "terminated".into(),
-        libc::SIGSEGV => "segmentation fault".into(),
-        libc::SIGABRT => "aborted".into(),
-        number => format!("signal {number}"),
     }
 }
 

@@ -432,12 +432,12 @@ fn hooks_that_fail_are_named() {
     let plan = plan(config).unwrap();
     let message = |kind, value| report(&plan, "RunHook", kind, value).message;
     assert_eq!(message(Kind::Exit, 1), "error running createContainer hook #0: exit status 1");
-    assert_eq!(message(Kind::Signal, 9), "error running createContainer hook #0: signal: killed");
+    assert_eq!(message(Kind::Signal, 9), "error running createContainer hook #0: killed by signal 9");
     assert_eq!(
         message(Kind::Errno, libc::ENOENT as u32),
         "error running createContainer hook #0: fork/exec /bin/true: no such file or directory"
     );
-    assert!(message(Kind::Timeout, 2).ends_with("hook ran past specified timeout of 2s"));
+    assert!(message(Kind::Timeout, 2).ends_with("timed out after 2 s"));
 }
 
 #[test]
