@@ -13,6 +13,8 @@ use super::wire::Check;
 /// Signals of all kinds.
 const SIGNALS: u32 = 64;
 
+const PASSWD: &CStr = c"etc/passwd";
+
 /// The largest `/etc/passwd` that is read.
 const PASSWD_LIMIT: u64 = 1 << 20;
 
@@ -86,10 +88,15 @@ pub(crate) fn session_keyring(name: &CStr) -> Result<()> {
 
 /// The user's home directory, from the root's `/etc/passwd`.
 pub(crate) fn find_home(root: &Root, uid: u32) -> Result<Option<&'static [u8]>> {
-    // An image decides what stands there: nothing but a regular file of sensible size is read.
-    let Ok(file) = root.open_with(c"etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY) else { return Ok(None) };
+    // An image decides what stands there: it is looked at first, since opening a device may have effects, and again
+    // in case it was changed meanwhile.
+    let Ok(found) = root.open(PASSWD) else { return Ok(None) };
+    if !is_readable(&sys::statx(found.raw(), c"")?) {
+        return Ok(None);
+    }
+    let Ok(file) = root.open_with(PASSWD, O_RDONLY | O_NONBLOCK | O_NOCTTY) else { return Ok(None) };
     let stat = sys::statx(file.raw(), c"")?;
-    if stat.kind() != S_IFREG || stat.size == 0 || stat.size > PASSWD_LIMIT {
+    if !is_readable(&stat) {
         return Ok(None);
     }
     let text = sys::memory(stat.size as usize)?;
@@ -101,6 +108,11 @@ pub(crate) fn find_home(root: &Root, uid: u32) -> Result<Option<&'static [u8]>> 
         }
     }
     Ok(passwd::home(text.get(..len).unwrap_or_default(), uid).filter(|home| !home.is_empty()))
+}
+
+/// True for a regular file of sensible size.
+fn is_readable(stat: &Statx) -> bool {
+    stat.kind() == S_IFREG && (1..=PASSWD_LIMIT).contains(&stat.size)
 }
 
 /// Writes a sysctl below the host's `/proc`. One that still has its old value afterwards was not set.

@@ -46,6 +46,47 @@ fn home() {
     assert_eq!(home(3_999_999_999), "/\n");
 }
 
+/// Whatever an image has in the place of `/etc/passwd`: nothing hangs, nothing is believed.
+#[test]
+fn home_of_a_hostile_image() {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    apart(|| {
+        let dir = std::env::temp_dir().join(format!("corten-home-{}", std::process::id()));
+        let etc = dir.join("etc");
+        let passwd = etc.join("passwd");
+        fs::create_dir_all(&etc).unwrap();
+        let path = dir.to_str().unwrap().to_owned();
+        let home = || {
+            let steps = [
+                Step::Chdir { path: Str::from(path.as_str()), last: false },
+                Step::TakeRoot { attrs: Attrs::default() },
+                Step::FindHome { uid: 7 },
+            ];
+            let ended = run_with(&shell(&steps, "echo $HOME"), libc::CLONE_NEWNS as u64, &[]);
+            let _ = fs::remove_file(&passwd).or_else(|_| fs::remove_dir(&passwd));
+            ended.output
+        };
+        fs::write(&passwd, "x:x:7:7::/home/x:/bin/sh\n").unwrap();
+        assert_eq!(home(), "/home/x\n");
+        assert_eq!(home(), "/\n", "none");
+        symlink("/etc/other", &passwd).unwrap();
+        fs::write(etc.join("other"), "x:x:7:7::/home/other:/bin/sh\n").unwrap();
+        assert_eq!(home(), "/home/other\n");
+        symlink("passwd", &passwd).unwrap();
+        assert_eq!(home(), "/\n", "a loop");
+        nix::unistd::mkfifo(&passwd, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(home(), "/\n", "a FIFO");
+        fs::create_dir(&passwd).unwrap();
+        assert_eq!(home(), "/\n", "a directory");
+        fs::write(&passwd, vec![b'x'; (1 << 20) + 1]).unwrap();
+        assert_eq!(home(), "/\n", "too large");
+        fs::write(&passwd, "x:x:7:7::/a\0b:/bin/sh\n").unwrap();
+        assert_eq!(home(), "/\n", "a NUL");
+        fs::remove_dir_all(&dir).unwrap();
+    });
+}
+
 #[test]
 fn directory_of_the_user() {
     if !root() {
