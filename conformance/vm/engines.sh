@@ -95,6 +95,17 @@ no_trace() {
     [ -z "$(find /sys/fs/cgroup -type d -name "*$1*")" ] && ! grep -qF "$1" /proc/self/mountinfo
 }
 
+# placed PID GLOB: the process is in this cgroup or in a child of it (crun puts one below a systemd scope).
+placed() {
+    local path
+    path=$(cut -d: -f3 "/proc/$1/cgroup")
+    # shellcheck disable=SC2053 # a pattern
+    [[ $path == $2 || $path == $2/* ]] || {
+        echo "cgroup $path, not $2"
+        return 1
+    }
+}
+
 # typed TEXT COMMAND...: gives the command a terminal, and TEXT as what is typed there.
 typed() {
     local text=$1
@@ -142,7 +153,7 @@ check() {
     fi
 }
 
-echo "# $("$RT" --version | head -n 1), $(id -un)"
+echo "# $("$RT" --version | head -n 2 | paste -sd " "), $(id -un)"
 "$here/mkimage" "$work/bb.tar" "$image"
 # shellcheck source=/dev/null
 for file in "$here"/engines/*.sh; do

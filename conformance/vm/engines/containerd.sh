@@ -34,13 +34,19 @@ ctr_run() {
     ctr run "${options[@]}" "$image" "$id" "$@"
 }
 
+# ctr_cgroup DRIVER ID: where ctr_run puts it.
+ctr_cgroup() {
+    case $1 in
+        cgroupfs) echo "/default/$2" ;;
+        systemd) echo "/system.slice/ctr-$2.scope" ;;
+    esac
+}
+
 ctr_sees() {
-    local path=/default/view
-    [ "$1" = cgroupfs ] || path=/system.slice/ctr-view.scope
     # ctr makes no cgroup namespace, and no cgroup mount of itself.
     ctr_run "$1" view --rm --memory-limit 67108864 --cpus 0.5 --cwd /var --seccomp --apparmor-default-profile test \
         --mount type=cgroup,src=cgroup,dst=/sys/fs/cgroup,options=ro -- sh -c "$probe" >"$seen"
-    expect pid=1 ids=0:0:0 cwd=/var "cgroup=$path" memory=67108864 'cpu=50000 100000' 'interfaces=lo ' root=rw \
+    expect pid=1 ids=0:0:0 cwd=/var "cgroup=$(ctr_cgroup "$1" view).*" memory=67108864 'cpu=50000 100000' 'interfaces=lo ' root=rw \
         'caps=00000000a80425fb 00000000a80425fb' no_new_privileges=1 seccomp=2 'label=test (enforce)' kcore=0 sysrq=denied 'null=1:3 666'
     gone view
 }
@@ -54,10 +60,7 @@ ctr_lives() {
     local pid
     ctr_run "$1" life --detach -- sleep 1000
     pid=$(ctr task ls | awk '$1 == "life" { print $2 }')
-    case $1 in
-        cgroupfs) grep -qx 0::/default/life "/proc/$pid/cgroup" ;;
-        systemd) grep -qx 0::/system.slice/ctr-life.scope "/proc/$pid/cgroup" ;;
-    esac
+    placed "$pid" "$(ctr_cgroup "$1" life)"
     ctr task exec --exec-id e1 life sh -c "$probe" >"$seen"
     expect init=sleep 'interfaces=lo ' no_new_privileges=1
     returns 5 ctr task exec --exec-id e2 life sh -c 'exit 5'
