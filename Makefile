@@ -48,7 +48,7 @@ integration: release
 	CORTEN=$(abspath $(CORTEN)) cargo test --locked -p conformance
 
 bench: release
-	benches/run $(CORTEN)
+	benches/run
 
 install: release
 	install -D -m 0755 $(CORTEN) $(DESTDIR)$(PREFIX)/bin/corten

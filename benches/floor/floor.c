@@ -1,0 +1,439 @@
+/* The least kernel work that the default container needs: namespaces, cgroup, device filter, mounts, pivot_root, masks,
+ * capabilities, exec, wait, removal. No config, no state, no checks: nothing here is safe to use on a hostile root.
+ *
+ *   floor exit                                                          the start of a process
+ *   floor run [--binds N] [--limit B] [--time] ROOT NAME HIERARCHY… -- COMMAND…
+ *   floor exec PID NAME HIERARCHY… -- COMMAND…
+ *
+ * A HIERARCHY is OPTIONS@DIRECTORY: `cpu@/sys/fs/cgroup/cpu`; without options it is of version 2: there the clone goes
+ * straight into its cgroup, while into those of version 1 the child moves itself. NAME is the cgroup's path in each.
+ * `--time` prints the nanoseconds that each part took. */
+
+#include "sys.h"
+
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <net/if.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#define MAX_HIERARCHIES 16
+#define MAX_PARTS 16
+
+static struct hierarchy {
+    const char *options, *dir;
+    int tasks;
+} hierarchies[MAX_HIERARCHIES];
+static int hierarchy_count;
+static int version2;
+static const char *name;
+
+/* The time at the end of each part; shared with the child. */
+static struct { const char *part; uint64_t at; } *marks;
+static int *mark_count;
+
+static void mark(const char *part) {
+    struct timespec now;
+    SYS(clock_gettime, CLOCK_MONOTONIC, &now);
+    if (*mark_count >= MAX_PARTS) return;
+    marks[*mark_count].part = part;
+    marks[*mark_count].at = (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    ++*mark_count;
+}
+
+static void print_marks(void) {
+    for (int i = 1; i < *mark_count; i++) {
+        char text[128];
+        append(append_number(append(append(text, marks[i].part), "\t"), marks[i].at - marks[i - 1].at), "\n");
+        print(1, text);
+    }
+}
+
+/* DIRECTORY/NAME[/FILE] of a hierarchy. */
+static const char *cgroup_path(int index, const char *file) {
+    static char path[1024];
+    char *end = append(append(append(path, hierarchies[index].dir), "/"), name);
+    if (file) append(append(end, "/"), file);
+    return path;
+}
+
+static int open_file(const char *path, int flags) {
+    return (int)check(path, SYS(openat, AT_FDCWD, path, flags | O_CLOEXEC, 0));
+}
+
+static void write_file(const char *path, const char *text) {
+    int fd = open_file(path, O_WRONLY);
+    check(path, SYS(write, fd, text, length(text)));
+    SYS(close, fd);
+}
+
+/* --- cgroup ------------------------------------------------------------------------------------------------------ */
+
+/* The rules of a container without devices of its own: any node may be made; of the default devices all is allowed. */
+#define OP(c, d, s, o, i) { .code = c, .dst_reg = d, .src_reg = s, .off = o, .imm = i }
+#define LOAD(d, o) OP(BPF_LDX | BPF_MEM | BPF_W, d, 1, o, 0)
+#define ALLOW_IF(r, value, distance) OP(BPF_JMP | BPF_JEQ | BPF_K, r, 0, distance, value)
+#define SKIP_UNLESS(r, value, distance) OP(BPF_JMP | BPF_JNE | BPF_K, r, 0, distance, value)
+static const struct bpf_insn device_filter[] = {
+    LOAD(2, 0), OP(BPF_ALU64 | BPF_MOV | BPF_X, 3, 2, 0, 0),
+    OP(BPF_ALU64 | BPF_RSH | BPF_K, 3, 0, 0, 16), OP(BPF_ALU64 | BPF_AND | BPF_K, 2, 0, 0, 0xffff),
+    LOAD(4, 4), LOAD(5, 8),
+    ALLOW_IF(3, BPF_DEVCG_ACC_MKNOD, 14),
+    SKIP_UNLESS(2, BPF_DEVCG_DEV_CHAR, 11),
+    ALLOW_IF(4, 136, 12),
+    SKIP_UNLESS(4, 1, 5),
+    ALLOW_IF(5, 3, 10), ALLOW_IF(5, 5, 9), ALLOW_IF(5, 7, 8), ALLOW_IF(5, 8, 7), ALLOW_IF(5, 9, 6),
+    SKIP_UNLESS(4, 5, 3),
+    ALLOW_IF(5, 0, 4), ALLOW_IF(5, 1, 3), ALLOW_IF(5, 2, 2),
+    OP(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0), OP(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+    OP(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1), OP(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+};
+
+static void attach_device_filter(int cgroup) {
+    union bpf_attr load = {
+        .prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
+        .insns = (uintptr_t)device_filter,
+        .insn_cnt = sizeof device_filter / sizeof *device_filter,
+        .license = (uintptr_t)"Apache-2.0",
+    };
+    int filter = (int)check("BPF_PROG_LOAD", SYS(bpf, BPF_PROG_LOAD, &load, sizeof load));
+    union bpf_attr attach = {
+        .target_fd = cgroup,
+        .attach_bpf_fd = filter,
+        .attach_type = BPF_CGROUP_DEVICE,
+        .attach_flags = BPF_F_ALLOW_MULTI,
+    };
+    check("BPF_PROG_ATTACH", SYS(bpf, BPF_PROG_ATTACH, &attach, sizeof attach));
+    SYS(close, filter);
+}
+
+static void write_device_rules(int index) {
+    static const char *const rules[] = {
+        "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm",
+        "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm",
+    };
+    write_file(cgroup_path(index, "devices.deny"), "a");
+    int fd = open_file(cgroup_path(index, "devices.allow"), O_WRONLY);
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        check("devices.allow", SYS(write, fd, rules[i], length(rules[i])));
+    SYS(close, fd);
+}
+
+/* Nothing can join a cpuset of version 1 before it has processors and memory nodes. */
+static void copy_from_parent(int index, const char *file) {
+    char value[4096], parent[64];
+    append(append(parent, "../"), file);
+    int fd = open_file(cgroup_path(index, parent), O_RDONLY);
+    word size = check(file, SYS(read, fd, value, sizeof value - 1));
+    SYS(close, fd);
+    value[size] = 0;
+    write_file(cgroup_path(index, file), value);
+}
+
+static void limit_memory(unsigned long limit) {
+    for (int i = 0; i < hierarchy_count; i++) {
+        int unified = !*hierarchies[i].options;
+        if (unified != version2 || (!unified && !same(hierarchies[i].options, "memory"))) continue;
+        char text[24];
+        append_number(text, limit);
+        write_file(cgroup_path(i, unified ? "memory.max" : "memory.limit_in_bytes"), text);
+    }
+}
+
+/* Opens the directory of the cgroup of version 2, or gives -1. */
+static int open_unified(void) {
+    for (int i = 0; i < hierarchy_count; i++)
+        if (!*hierarchies[i].options) return open_file(cgroup_path(i, NULL), O_RDONLY | O_DIRECTORY);
+    return -1;
+}
+
+/* Makes the cgroups, and gives the directory of the one of version 2. */
+static int make_cgroups(unsigned long limit) {
+    for (int i = 0; i < hierarchy_count; i++) {
+        check(cgroup_path(i, NULL), SYS(mkdirat, AT_FDCWD, cgroup_path(i, NULL), 0755));
+        if (same(hierarchies[i].options, "cpuset")) {
+            copy_from_parent(i, "cpuset.cpus");
+            copy_from_parent(i, "cpuset.mems");
+        } else if (same(hierarchies[i].options, "devices")) {
+            write_device_rules(i);
+        }
+    }
+    if (limit) limit_memory(limit);
+    int unified = open_unified();
+    if (version2) attach_device_filter(unified);
+    return unified;
+}
+
+static void open_tasks(void) {
+    for (int i = 0; i < hierarchy_count; i++)
+        if (*hierarchies[i].options) hierarchies[i].tasks = open_file(cgroup_path(i, "tasks"), O_WRONLY);
+}
+
+/* A thread that moves itself through `tasks` does not wait for an RCU grace period. */
+static void join_cgroups(void) {
+    for (int i = 0; i < hierarchy_count; i++)
+        if (*hierarchies[i].options) check("joining a cgroup", SYS(write, hierarchies[i].tasks, "0", 1));
+}
+
+static void remove_cgroups(void) {
+    for (int i = 0; i < hierarchy_count; i++)
+        check(cgroup_path(i, NULL), SYS(unlinkat, AT_FDCWD, cgroup_path(i, NULL), AT_REMOVEDIR));
+}
+
+/* --- inside ------------------------------------------------------------------------------------------------------ */
+
+static void mount_at(const char *source, const char *target, const char *kind, unsigned long flags, const char *data) {
+    check(target, SYS(mount, source, target, kind, flags, data));
+}
+
+static void make_directory(const char *path) { check(path, SYS(mkdirat, AT_FDCWD, path, 0755)); }
+
+static void mount_cgroups(void) {
+    const unsigned long flags = MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RELATIME;
+    if (version2) {
+        mount_at("cgroup", "sys/fs/cgroup", "cgroup2", flags | MS_RDONLY, NULL);
+        return;
+    }
+    mount_at("cgroup", "sys/fs/cgroup", "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NODEV, "mode=755");
+    for (int i = 0; i < hierarchy_count; i++) {
+        const char *base = hierarchies[i].dir;
+        for (const char *at = base; *at; at++)
+            if (*at == '/') base = at + 1;
+        char path[256];
+        append(append(path, "sys/fs/cgroup/"), base);
+        make_directory(path);
+        const char *options = hierarchies[i].options;
+        mount_at("cgroup", path, *options ? "cgroup" : "cgroup2", flags | MS_RDONLY, *options ? options : NULL);
+    }
+    mount_at(NULL, "sys/fs/cgroup", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL);
+}
+
+static void mount_defaults(void) {
+    const unsigned long closed = MS_NOSUID | MS_NOEXEC | MS_NODEV;
+    mount_at("proc", "proc", "proc", 0, NULL);
+    mount_at("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k");
+    make_directory("dev/pts");
+    mount_at("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5");
+    make_directory("dev/shm");
+    mount_at("shm", "dev/shm", "tmpfs", closed, "mode=1777,size=65536k");
+    make_directory("dev/mqueue");
+    mount_at("mqueue", "dev/mqueue", "mqueue", closed, NULL);
+    mount_at("sysfs", "sys", "sysfs", closed | MS_RDONLY, NULL);
+    mount_cgroups();
+}
+
+static void mount_binds(unsigned long count) {
+    for (unsigned long i = 0; i < count; i++) {
+        char path[32];
+        append_number(append(path, "mnt/"), i);
+        mount_at("tmp", path, NULL, MS_BIND, NULL);
+    }
+}
+
+static void make_devices(void) {
+    static const struct { const char *path; int major, minor; } nodes[] = {
+        {"dev/null", 1, 3}, {"dev/zero", 1, 5},    {"dev/full", 1, 7},
+        {"dev/tty", 5, 0},  {"dev/random", 1, 8}, {"dev/urandom", 1, 9},
+    };
+    static const char *const links[][2] = {
+        {"/proc/self/fd", "dev/fd"},       {"/proc/self/fd/0", "dev/stdin"}, {"/proc/self/fd/1", "dev/stdout"},
+        {"/proc/self/fd/2", "dev/stderr"}, {"pts/ptmx", "dev/ptmx"},         {"/proc/kcore", "dev/core"},
+    };
+    for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
+        check(nodes[i].path, SYS(mknodat, AT_FDCWD, nodes[i].path, S_IFCHR | 0666,
+                                 makedev(nodes[i].major, nodes[i].minor)));
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        check(links[i][1], SYS(symlinkat, links[i][0], AT_FDCWD, links[i][1]));
+}
+
+static void enter_root(void) {
+    check("pivot_root", SYS(pivot_root, ".", "."));
+    check("umount of the old root", SYS(umount2, ".", MNT_DETACH));
+    check("chdir", SYS(chdir, "/"));
+    mount_at(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
+}
+
+static void hide_paths(void) {
+    static const char *const masked[] = {
+        "/proc/acpi",       "/proc/asound",      "/proc/kcore",       "/proc/keys",    "/proc/latency_stats",
+        "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi",
+    };
+    static const char *const read_only[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+    for (size_t i = 0; i < sizeof masked / sizeof *masked; i++) {
+        word result = SYS(mount, "/dev/null", masked[i], NULL, MS_BIND, NULL);
+        if (result == -ENOTDIR) result = SYS(mount, "tmpfs", masked[i], "tmpfs", MS_RDONLY, NULL);
+        if (result != -ENOENT) check(masked[i], result);
+    }
+    for (size_t i = 0; i < sizeof read_only / sizeof *read_only; i++) {
+        word result = SYS(mount, read_only[i], read_only[i], NULL, MS_BIND | MS_REC, NULL);
+        if (result == -ENOENT) continue;
+        check(read_only[i], result);
+        mount_at(NULL, read_only[i], NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL);
+    }
+}
+
+static void loopback_up(void) {
+    struct ifreq request = {.ifr_name = "lo"};
+    int fd = (int)check("socket", SYS(socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    request.ifr_flags = IFF_UP;
+    check("lo", SYS(ioctl, fd, SIOCSIFFLAGS, &request));
+    SYS(close, fd);
+}
+
+/* CAP_AUDIT_WRITE, CAP_KILL and CAP_NET_BIND_SERVICE stay, no_new_privs is set. */
+static void drop_privileges(void) {
+    const uint32_t kept = 1u << CAP_AUDIT_WRITE | 1u << CAP_KILL | 1u << CAP_NET_BIND_SERVICE;
+    for (int cap = 0; cap < 64; cap++)
+        if ((cap > 31 || !(kept >> cap & 1)) && SYS(prctl, PR_CAPBSET_DROP, cap, 0, 0, 0) == -EINVAL) break;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{.effective = kept, .permitted = kept}};
+    check("capset", SYS(capset, &header, data));
+    check("no_new_privs", SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+static void become_container(void) {
+    const struct rlimit files = {1024, 1024};
+    check("sethostname", SYS(sethostname, "corten", 6));
+    loopback_up();
+    check("rlimit", SYS(prlimit64, 0, RLIMIT_NOFILE, &files, NULL));
+    SYS(setsid);
+    drop_privileges();
+}
+
+/* --- commands ---------------------------------------------------------------------------------------------------- */
+
+static word clone_child(uint64_t flags, int cgroup) {
+    struct clone_args args = {.flags = flags, .exit_signal = SIGCHLD};
+    if (cgroup >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup;
+    }
+    return check("clone3", SYS(clone3, &args, sizeof args));
+}
+
+static int wait_for(word pid) {
+    int status = 0;
+    check("wait", SYS(wait4, pid, &status, 0, NULL));
+    return status & 0x7f ? 128 + (status & 0x7f) : status >> 8 & 0xff;
+}
+
+static void __attribute__((noreturn)) execute(char **command) {
+    static char *environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm", NULL};
+    check(command[0], SYS(execve, command[0], command, environment));
+    quit(125);
+}
+
+static void __attribute__((noreturn)) container(const char *root, unsigned long binds, char **command) {
+    mark("clone3 with the namespaces");
+    if (!version2) {
+        join_cgroups();
+        check("cgroup namespace", SYS(unshare, CLONE_NEWCGROUP));
+        mark("joining the cgroups");
+    }
+    SYS(umask, 0);
+    mount_at(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL);
+    mount_at(root, root, NULL, MS_BIND | MS_REC, NULL);
+    check(root, SYS(chdir, root));
+    mark("bind of the root");
+    mount_defaults();
+    mark("default mounts");
+    if (binds) {
+        mount_binds(binds);
+        mark("further binds");
+    }
+    make_devices();
+    mark("device nodes and links");
+    enter_root();
+    mark("pivot_root, umount of the old root");
+    hide_paths();
+    mark("masked and read-only paths");
+    become_container();
+    mark("host name, lo, limits, capabilities");
+    SYS(umask, 022);
+    execute(command);
+}
+
+static int run(const char *root, unsigned long binds, unsigned long limit, int timed, char **command) {
+    const uint64_t namespaces = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS;
+    mark("start");
+    int cgroup = make_cgroups(limit);
+    open_tasks();
+    mark("cgroup and device filter");
+    word pid = clone_child(version2 ? namespaces | CLONE_NEWCGROUP : namespaces, cgroup);
+    if (pid == 0) container(root, binds, command);
+    int status = wait_for(pid);
+    mark("exec, payload, exit");
+    remove_cgroups();
+    mark("removal of the cgroup");
+    if (timed) print_marks();
+    return status;
+}
+
+static int enter(unsigned long target, char **command) {
+    int cgroup = open_unified();
+    open_tasks();
+    int process = (int)check("pidfd_open", SYS(pidfd_open, target, 0));
+    check("setns", SYS(setns, process, CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS |
+                                           CLONE_NEWCGROUP));
+    word pid = clone_child(0, cgroup);
+    if (pid == 0) {
+        join_cgroups();
+        drop_privileges();
+        execute(command);
+    }
+    return wait_for(pid);
+}
+
+/* Splits `OPTIONS@DIRECTORY …` up to `--`, and gives the command behind it. */
+static char **parse_hierarchies(char **argv) {
+    for (; *argv && !same(*argv, "--"); argv++) {
+        char *at = *argv;
+        while (*at && *at != '@') at++;
+        if (!*at || hierarchy_count == MAX_HIERARCHIES) check("HIERARCHY", -EINVAL);
+        *at = 0;
+        hierarchies[hierarchy_count].options = *argv;
+        hierarchies[hierarchy_count++].dir = at + 1;
+    }
+    version2 = hierarchy_count == 1 && !*hierarchies[0].options;
+    return *argv && argv[1] ? argv + 1 : NULL;
+}
+
+static int usage(void) {
+    print(2, "usage: floor exit\n"
+             "       floor run [--binds N] [--limit B] [--time] ROOT NAME HIERARCHY... -- COMMAND...\n"
+             "       floor exec PID NAME HIERARCHY... -- COMMAND...\n");
+    return 2;
+}
+
+static int program(int argc, char **argv, char **envp) {
+    (void)envp;
+    if (argc == 2 && same(argv[1], "exit")) return 0;
+    if (argc < 6) return usage();
+    unsigned long binds = 0, limit = 0;
+    int timed = 0, running = same(argv[1], "run");
+    if (!running && !same(argv[1], "exec")) return usage();
+    for (argv += 2; argv[0] && argv[0][0] == '-'; argv++) {
+        if (same(argv[0], "--time")) timed = 1;
+        else if (same(argv[0], "--binds") && argv[1]) binds = number(*++argv);
+        else if (same(argv[0], "--limit") && argv[1]) limit = number(*++argv);
+        else return usage();
+    }
+    if (!argv[0] || !argv[1]) return usage();
+    name = argv[1];
+    char **command = parse_hierarchies(argv + 2);
+    if (!command || !hierarchy_count) return usage();
+    if (!running) return enter(number(argv[0]), command);
+    word page = check("mmap", SYS(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    mark_count = (int *)page;
+    marks = (void *)(page + 64);
+    return run(argv[0], binds, limit, timed, command);
+}

@@ -1,0 +1,98 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::view::View;
+
+/// The text of `--help`.
+pub(crate) const HELP: &str = "\
+Times an OCI runtime beside others, and beside the floor: a program that does the least kernel work.
+
+usage: run [OPTION]... [NAME=PATH]...
+
+  NAME=PATH        the programs to time; without any: those of corten, crun, runc and youki in PATH
+  --view v1|v2     one view of cgroups only; v2 on a host of version 1 is a private mount namespace
+  --rounds N       how often each is timed, in turn (100)
+  --rest MS        the pause before each command in the second pace (30)
+  --cases A,B      these cases only; `--cases help` lists them
+  --seccomp FILE   the `linux.seccomp` object of a config, for the case run-seccomp
+  --also FILE      a results.json of another machine, to be shown in the same report; may be repeated
+  --out DIR        where RESULTS.md, results.json and results.svg go
+";
+
+/// What the command line asks for.
+pub(crate) struct Args {
+    pub(crate) view: Option<View>,
+    pub(crate) rounds: usize,
+    pub(crate) rest: Duration,
+    pub(crate) cases: Vec<String>,
+    pub(crate) seccomp: Option<PathBuf>,
+    pub(crate) also: Vec<PathBuf>,
+    pub(crate) out: PathBuf,
+    pub(crate) subjects: Vec<(String, PathBuf)>,
+    /// Set in the process that measures one view: the directory it works in.
+    pub(crate) measure: Option<PathBuf>,
+    pub(crate) help: bool,
+}
+
+impl Args {
+    /// Reads the arguments, without the program's name.
+    pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self> {
+        let mut args = Self {
+            view: None,
+            rounds: 100,
+            rest: Duration::from_millis(30),
+            cases: Vec::new(),
+            seccomp: None,
+            also: Vec::new(),
+            out: ".".into(),
+            subjects: Vec::new(),
+            measure: None,
+            help: false,
+        };
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            let word = utf8(word)?;
+            let mut value = || {
+                let value = words.next().ok_or_else(|| Error::Usage(format!("{word} wants a value")))?;
+                utf8(value)
+            };
+            match word.as_str() {
+                "--view" => args.view = Some(parsed(&value()?)?),
+                "--rounds" => args.rounds = parsed::<usize>(&value()?)?.max(1),
+                "--rest" => args.rest = Duration::from_millis(parsed(&value()?)?),
+                "--cases" => args.cases = value()?.split(',').map(str::to_owned).collect(),
+                "--seccomp" => args.seccomp = Some(value()?.into()),
+                "--also" => args.also.push(value()?.into()),
+                "--out" => args.out = value()?.into(),
+                "--measure" => args.measure = Some(value()?.into()),
+                "--help" | "-h" => args.help = true,
+                option if option.starts_with('-') => {
+                    return Err(Error::Usage(format!("unknown option {option}")));
+                }
+                pair => args.subjects.push(subject(pair)?),
+            }
+        }
+        Ok(args)
+    }
+}
+
+fn utf8(word: OsString) -> Result<String> {
+    word.into_string().map_err(|word| Error::Usage(format!("{word:?} is not UTF-8")))
+}
+
+fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T> {
+    text.parse().map_err(|e| Error::Usage(format!("{text:?}: {e}")))
+}
+
+fn subject(pair: &str) -> Result<(String, PathBuf)> {
+    match pair.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
+        _ => Err(Error::Usage(format!("{pair:?} is not NAME=PATH"))),
+    }
+}

@@ -1,0 +1,225 @@
+//! `results.json`, `RESULTS.md` and `results.svg`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::chart;
+use crate::error::{At, Result};
+use crate::results::{Cell, Pace, Row, Section, Unit};
+use crate::stats::Times;
+use crate::subject::{BARE_FLOOR, FLOOR, OURS};
+use crate::view::View;
+
+const INTRODUCTION: &str = "\
+# Results
+
+Written by `make bench` (`benches/run`). *floor* is a C program that does the least kernel work for the same container, with
+neither config nor state; for `state` and `kill` it only starts and ends. `create`, `start` and `delete` are of a container that
+sleeps; `run` and `exec` run `true` to its end.
+
+Times are milliseconds of whole commands as their caller sees them: median (minimum, 95th percentile). The programs take turns in
+one run, so that ratios can be trusted more than the absolute figures of a machine that has other work.
+";
+
+/// Writes all three into a directory.
+pub(crate) fn write(dir: &Path, sections: &[Section]) -> Result<()> {
+    fs::create_dir_all(dir).at(dir)?;
+    let mut text = INTRODUCTION.to_owned();
+    let json = dir.join("results.json");
+    fs::write(&json, serde_json::to_vec_pretty(sections).at(&json)?).at(&json)?;
+    if let Some(section) = sections.iter().find(|section| section.view == View::V2).or(sections.first()) {
+        if let Some(svg) = chart::draw(section) {
+            fs::write(dir.join("results.svg"), svg).at(dir)?;
+            text.push_str("\n![the same as a chart](results.svg)\n");
+        }
+    }
+    for section in sections {
+        text.push_str(&markdown(section));
+    }
+    let path = dir.join("RESULTS.md");
+    fs::write(&path, text).at(&path)?;
+    eprintln!("written: {}, {}", path.display(), json.display());
+    Ok(())
+}
+
+fn markdown(section: &Section) -> String {
+    let mut text = String::new();
+    let machine = &section.machine;
+    let view = match section.view {
+        View::V1 => "cgroup version 1",
+        View::V2 => "cgroup version 2",
+    };
+    let line = format!(
+        "\n## {view}\n\n{} UTC; Linux {}, {} processors, {} MiB; load {} before, {} at the end; {} rounds.\n\n",
+        section.date,
+        machine.kernel,
+        machine.processors,
+        machine.memory_mib,
+        machine.load[0],
+        machine.load[1],
+        section.rounds
+    );
+    text.push_str(&line);
+    for subject in &section.subjects {
+        let refusal = subject.refusal.as_ref().map(|reason| format!("; **does not run here**: {reason}"));
+        let line = format!("* {}: {}{}\n", subject.name, subject.version, refusal.unwrap_or_default());
+        text.push_str(&line);
+    }
+    let (tight, rested) = (Some(Pace::Tight), Some(Pace::Rested));
+    let with_rest = format!("With {} ms of rest before each command", section.rest_ms);
+    let tables = [
+        ("Back to back", tight, Unit::Command, Figure::Wall),
+        (&with_rest, rested, Unit::Command, Figure::Wall),
+        ("Processor time, back to back, ms", tight, Unit::Command, Figure::Cpu),
+        ("Microseconds for each, back to back", tight, Unit::Micros, Figure::Wall),
+        ("Containers a second", None, Unit::PerSecond, Figure::Wall),
+        ("Memory and size, KiB", None, Unit::KiB, Figure::Wall),
+        ("The parts of the floor, back to back, ms", tight, Unit::Part, Figure::Wall),
+        ("The parts of the floor, with rest, ms", rested, Unit::Part, Figure::Wall),
+    ];
+    for (title, pace, unit, figure) in tables {
+        let rows: Vec<&Row> =
+            section.rows.iter().filter(|row| row.pace == pace && row.unit == unit).collect();
+        text.push_str(&table(section, title, &rows, figure));
+    }
+    text
+}
+
+/// Which of the figures of a cell a table shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Figure {
+    /// The time from start to end, or the only number.
+    Wall,
+    /// The processor time.
+    Cpu,
+}
+
+impl Figure {
+    /// The number that stands for a cell.
+    fn number(self, cell: &Cell) -> Option<f64> {
+        match (self, cell) {
+            (Self::Wall, Cell::Times(times)) => Some(times.median),
+            (Self::Cpu, Cell::Times(times)) => Some(times.cpu),
+            (_, Cell::Number(number)) => Some(*number),
+            (_, Cell::None(_)) => None,
+        }
+    }
+
+    fn show(self, cell: &Cell) -> String {
+        match (self, cell) {
+            (Self::Wall, Cell::Times(Times { median, min, p95, .. })) => {
+                format!("{} ({}, {})", short(*median), short(*min), short(*p95))
+            }
+            _ => self.number(cell).map_or_else(|| GAP.to_owned(), short),
+        }
+    }
+
+    fn ratio(self, row: &Row, (over, under): (&str, &str)) -> String {
+        let value =
+            |name: &str| row.cells.get(name).and_then(|cell| self.number(cell)).filter(|value| *value > 0.0);
+        let ratio = value(over).zip(value(under)).map(|(over, under)| format!("{:.2}", over / under));
+        ratio.unwrap_or_else(|| GAP.to_owned())
+    }
+}
+
+/// A cell without a figure.
+const GAP: &str = "–";
+
+/// A table of programs by rows, with the ratios that say something, and the reasons for its gaps.
+fn table(section: &Section, title: &str, rows: &[&Row], figure: Figure) -> String {
+    let filled =
+        |row: &Row, name: &str| row.cells.get(name).is_some_and(|cell| figure.number(cell).is_some());
+    let names = section.subjects.iter().map(|subject| subject.name.as_str());
+    let subjects: Vec<&str> = names.filter(|name| rows.iter().any(|row| filled(row, name))).collect();
+    let pairs = ratio_pairs(&subjects);
+    let mut text = String::new();
+    if rows.is_empty() {
+        return text;
+    }
+    let _ = write!(text, "\n### {title}\n\n");
+    if !subjects.is_empty() {
+        let ratio_titles = pairs.iter().map(|(over, under)| format!("{over} : {under}"));
+        let titles: Vec<String> =
+            subjects.iter().map(|name| (*name).to_owned()).chain(ratio_titles).collect();
+        let _ = writeln!(text, "| | {} |\n|---{}|", titles.join(" | "), "|--:".repeat(titles.len()));
+    }
+    for row in rows.iter().filter(|row| subjects.iter().any(|name| filled(row, name))) {
+        let show =
+            |name: &&str| row.cells.get(*name).map_or_else(|| GAP.to_owned(), |cell| figure.show(cell));
+        let ratios = pairs.iter().map(|pair| figure.ratio(row, *pair));
+        let cells: Vec<String> = subjects.iter().map(show).chain(ratios).collect();
+        let _ = writeln!(text, "| {} | {} |", row.name, cells.join(" | "));
+    }
+    let reasons: Vec<String> = rows.iter().filter_map(|row| gaps(row)).collect();
+    if figure == Figure::Wall && !reasons.is_empty() {
+        let _ = writeln!(text, "\nNot measured:\n{}", reasons.join("\n"));
+    }
+    text
+}
+
+/// What is missing in a row, and why.
+fn gaps(row: &Row) -> Option<String> {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, cell) in &row.cells {
+        if let Cell::None(reason) = cell {
+            by_reason.entry(reason).or_default().push(name);
+        }
+    }
+    let part = |(reason, names): (&&str, &Vec<&str>)| format!("{}: {}", names.join(", "), shortened(reason));
+    let parts: Vec<String> = by_reason.iter().map(part).collect();
+    (!parts.is_empty()).then(|| format!("* *{}*: {}", row.name, parts.join("; ")))
+}
+
+/// The beginning of a message that may be long.
+fn shortened(message: &str) -> String {
+    let line = message.replace('\n', " ");
+    match line.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}
+
+/// Ours to the floor, and the peers to ours; without ours, all to the floor.
+fn ratio_pairs<'a>(subjects: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+    let runtimes: Vec<&str> =
+        subjects.iter().copied().filter(|name| ![FLOOR, BARE_FLOOR].contains(name)).collect();
+    let floor = subjects.iter().copied().find(|name| *name == FLOOR);
+    let ours = runtimes.iter().copied().find(|name| *name == OURS);
+    let to_floor = runtimes.iter().filter(|name| ours.is_none_or(|ours| ours == **name));
+    let mut pairs: Vec<_> = to_floor.filter_map(|name| Some((*name, floor?))).collect();
+    pairs.extend(runtimes.iter().filter(|name| **name != OURS).filter_map(|name| Some((*name, ours?))));
+    pairs
+}
+
+/// A number with three significant digits.
+pub(crate) fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 0.1 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_refer_to_ours_or_to_the_floor() {
+        assert_eq!(ratio_pairs(&["floor", "corten", "runc"]), [("corten", "floor"), ("runc", "corten")]);
+        assert_eq!(ratio_pairs(&["floor", "crun", "runc"]), [("crun", "floor"), ("runc", "floor")]);
+        assert_eq!(ratio_pairs(&["runc"]), []);
+    }
+
+    #[test]
+    fn three_digits() {
+        assert_eq!(
+            [-123.45, 12.345, 1.2345, 0.01234, 0.0].map(short),
+            ["-123", "12.3", "1.23", "0.012", "0"]
+        );
+    }
+}
