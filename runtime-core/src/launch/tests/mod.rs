@@ -11,10 +11,11 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{geteuid, pipe};
+use nix::unistd::{geteuid, pipe2};
 
 use super::Error;
 use super::channel::Message;
@@ -61,7 +62,7 @@ fn shell(steps: &[Step<'_>], script: &str) -> Vec<u8> {
 
 /// A child, and the end of the pipe to which it writes.
 fn start(program: &[u8], namespaces: u64, extra: &[BorrowedFd<'_>]) -> Result<(Child, File), Error> {
-    let (output, writer) = pipe().unwrap();
+    let (output, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let null = File::open("/dev/null").unwrap();
     let payload = [null.as_fd(), writer.as_fd(), writer.as_fd()];
     let request = Request { program, payload: &payload, extra, namespaces, cgroup: None };
@@ -155,7 +156,7 @@ fn executes_the_payload() {
 fn hands_descriptors_over_in_any_order() {
     // Sources that are each other's places, and one that is there already.
     let (mut output, writer) =
-        pipe().map(|(output, writer)| (File::from(output), File::from(writer))).unwrap();
+        pipe2(OFlag::O_CLOEXEC).map(|(output, writer)| (File::from(output), File::from(writer))).unwrap();
     let files: Vec<File> = (0..20).map(|_| File::open("/dev/null").unwrap()).collect();
     let mut payload: Vec<BorrowedFd<'_>> = files.iter().rev().map(AsFd::as_fd).collect();
     payload[1] = writer.as_fd();
