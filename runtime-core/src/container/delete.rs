@@ -1,7 +1,7 @@
 //! `delete`: everything that `create` has made goes, and `poststop` hooks run.
 
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc::SIGKILL;
@@ -56,17 +56,17 @@ impl Runtime {
 }
 
 fn force(store: &Store, id: &Id, entry: &Entry) -> Result<(), Error> {
-    let lock = match entry.lock_until(Instant::now() + LOCK_PATIENCE)? {
+    let lock = match entry.lock_exclusive_for(LOCK_PATIENCE)? {
         Some(lock) => lock,
         None => {
             // Whoever holds the lock sees init end, fails and rolls back.
             let record = entry.read()?;
             end_processes(&record)?;
-            match entry.lock_until(Instant::now() + LOCK_PATIENCE)? {
+            match entry.lock_exclusive_for(LOCK_PATIENCE)? {
                 Some(lock) => lock,
                 None => {
                     end_creator(&record)?;
-                    entry.lock_until(Instant::now() + LOCK_PATIENCE)?.ok_or(Error::StillRunning)?
+                    entry.lock_exclusive_for(LOCK_PATIENCE)?.ok_or(Error::StillRunning)?
                 }
             }
         }

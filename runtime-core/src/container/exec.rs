@@ -88,6 +88,9 @@ impl Container {
         if faults.iter().any(Finding::is_fatal) {
             return Err(Error::Config(faults));
         }
+        if self.entry.read()?.creator.is_some() {
+            return Err(Error::NotRunning);
+        }
         let _lock = self.entry.lock_shared()?;
         let record = self.entry.read()?;
         let init = match status(&self.entry, &record)? {

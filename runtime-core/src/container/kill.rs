@@ -1,11 +1,16 @@
 //! `kill`: a signal for a container's processes.
 
+use std::time::Duration;
+
 use nix::errno::Errno;
 use nix::libc::SIGKILL;
 
 use super::{Container, Status, status};
 use crate::error::Error;
 use crate::sys;
+
+/// How long a signal waits for another operation on the container.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Container {
     /// Sends a signal to the container's first process. SIGKILL reaches every process of a container that has no pid namespace
@@ -16,7 +21,11 @@ impl Container {
     /// # Errors
     /// [`Error::NotRunning`] when it has stopped or is still being made.
     pub fn kill(&self, signal: i32, all: bool) -> Result<(), Error> {
-        let _lock = self.entry.lock_shared()?;
+        if self.entry.read()?.creator.is_some() {
+            return if all { Ok(()) } else { Err(Error::NotRunning) };
+        }
+        // A start whose hooks take their time must not keep a signal from its process, which the pidfd tells from any other.
+        let _lock = self.entry.lock_shared_for(LOCK_PATIENCE)?;
         let record = self.entry.read()?;
         let (status, pidfd) = status(&self.entry, &record)?;
         let everybody = signal == SIGKILL && !record.own_pid_namespace;

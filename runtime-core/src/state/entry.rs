@@ -211,10 +211,20 @@ impl Entry {
         self.try_lock(FlockArg::LockShared)
     }
 
-    /// Waits for the exclusive lock until a moment; `None` where another holds it still.
-    pub(crate) fn lock_until(&self, deadline: Instant) -> Result<Option<Lock>, Error> {
+    /// Waits a while for the exclusive lock; `None` where another holds it still.
+    pub(crate) fn lock_exclusive_for(&self, patience: Duration) -> Result<Option<Lock>, Error> {
+        self.lock_for(FlockArg::LockExclusiveNonblock, patience)
+    }
+
+    /// Waits a while for the shared lock; `None` where another holds the exclusive one still.
+    pub(crate) fn lock_shared_for(&self, patience: Duration) -> Result<Option<Lock>, Error> {
+        self.lock_for(FlockArg::LockSharedNonblock, patience)
+    }
+
+    fn lock_for(&self, how: FlockArg, patience: Duration) -> Result<Option<Lock>, Error> {
+        let deadline = Instant::now() + patience;
         loop {
-            match self.try_lock(FlockArg::LockExclusiveNonblock) {
+            match self.try_lock(how) {
                 Err(Error::System { errno: Errno::EWOULDBLOCK, .. }) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
