@@ -160,14 +160,11 @@ pub(crate) fn set_limits(pid: i32, host: &HostPart) -> Result<(), Error> {
     }
     for &(resource, hard) in &host.hard_limits {
         let limited = |errno| Error::Limit { name: limit_name(resource), hard, errno };
-        let (soft, now) = sys::prlimit(pid, resource, None).map_err(limited)?;
-        if now < hard {
+        // Init has them of this process. To look at its own takes a privilege, once it has another user.
+        let (soft, inherited) = sys::prlimit(0, resource, None).map_err(limited)?;
+        if inherited < hard {
             sys::prlimit(pid, resource, Some((soft, hard))).map_err(limited)?;
         }
-    }
-    for limit in &host.rlimits {
-        let limited = |errno| Error::Limit { name: limit_name(limit.resource), hard: limit.hard, errno };
-        sys::prlimit(pid, limit.resource, Some((limit.soft, limit.hard))).map_err(limited)?;
     }
     Ok(())
 }

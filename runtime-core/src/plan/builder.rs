@@ -45,9 +45,8 @@ pub enum Descriptor {
 pub struct HostPart {
     /// Adjustment of the out-of-memory score, written for the payload's process.
     pub oom_score_adj: Option<i32>,
-    /// Limits to set on the payload's process before it gives up its privileges.
-    pub rlimits: Vec<Limit>,
-    /// Hard limits to raise there at least that far, since init sets the limit later without the privilege.
+    /// Hard limits (`RLIMIT_*` and value) to raise for the payload's process at least that far: init sets the limits when
+    /// it has no privileges any more.
     pub hard_limits: Vec<(u32, u64)>,
     /// Init stops at [`wire::Point::Mounted`] for the hooks of the runtime's namespaces.
     pub hooks_at_mounted: bool,
@@ -55,17 +54,6 @@ pub struct HostPart {
     pub forks: bool,
     /// A terminal comes with [`wire::Tag::Terminal`].
     pub terminal: bool,
-}
-
-/// A resource limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// `RLIMIT_*`.
-    pub resource: u32,
-    /// Soft limit.
-    pub soft: u64,
-    /// Hard limit.
-    pub hard: u64,
 }
 
 /// The whole of what a configuration means on this host.

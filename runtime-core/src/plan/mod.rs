@@ -32,7 +32,7 @@ use namespaces::{NETWORK, Namespaces, PID, USER};
 use process::Payload;
 use rootfs::Root;
 
-pub use builder::{Descriptor, HostPart, Limit, Plan};
+pub use builder::{Descriptor, HostPart, Plan};
 pub use explain::StepError;
 pub use namespaces::namespace_kinds;
 pub use options::known as mount_options;
@@ -185,11 +185,11 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     builder.add("", Step::CloseFds { gate });
     payload.identity(&mut builder, facts, namespaces.joined & USER != 0);
     payload.look_up(&mut builder);
-    let late = payload.limits(&mut builder)?;
+    payload.host(&mut builder)?;
     builder.add("", Step::AwaitStart { gate });
 
     hooks::at_start(&mut builder, spec, options, payload.env())?;
-    payload.execute(&mut builder, late);
+    payload.execute(&mut builder)?;
     Ok(builder.finish())
 }
 
@@ -224,9 +224,9 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     builder.add("", Step::CloseFds { gate: None });
     payload.identity(&mut builder, facts, options.namespaces & USER != 0);
     payload.look_up(&mut builder);
-    let late = payload.limits(&mut builder)?;
+    payload.host(&mut builder)?;
     builder.add("", Step::AwaitStart { gate: None });
-    payload.execute(&mut builder, late);
+    payload.execute(&mut builder)?;
     Ok(builder.finish())
 }
 

@@ -105,13 +105,9 @@ fn host(plan: &Plan) -> Map<String, Json> {
     if let Some(score) = host.oom_score_adj {
         object.insert("oomScoreAdj".into(), score.into());
     }
-    let set =
-        host.rlimits.iter().map(|rlimit| json!([rlimit.resource, limit(rlimit.soft), limit(rlimit.hard)]));
-    let raised = host.hard_limits.iter().map(|(resource, hard)| json!([resource, limit(*hard)]));
-    for (name, list) in [("rlimits", set.collect::<Vec<_>>()), ("hardLimits", raised.collect())] {
-        if !list.is_empty() {
-            object.insert(name.into(), list.into());
-        }
+    if !host.hard_limits.is_empty() {
+        let raised = host.hard_limits.iter().map(|(resource, hard)| json!([resource, limit(*hard)]));
+        object.insert("hardLimits".into(), raised.collect());
     }
     let parts = [("hooks", host.hooks_at_mounted), ("forks", host.forks), ("terminal", host.terminal)];
     object.extend(parts.into_iter().filter(|(_, part)| *part).map(|(name, _)| (name.into(), true.into())));

@@ -2,15 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::builder::{Builder, Limit};
+use super::builder::Builder;
 use super::{Error, Facts};
 use crate::check::capabilities::capability_mask;
 use crate::check::rlimits::parse_rlimit;
-use crate::config::Process;
+use crate::config::{Process, Rlimit};
 use crate::wire::{List, Step, Str};
-
-/// Limits that init sets itself, after the start gate: with them it could not do its own work.
-const LATE: [&str; 4] = ["RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_AS", "RLIMIT_FSIZE"];
 
 /// A process as it is executed.
 pub(super) struct Payload<'a> {
@@ -103,31 +100,26 @@ impl<'a> Payload<'a> {
         builder.add(self.at("/args/0"), Step::Lookup { candidates: List::Items(&candidates) });
     }
 
-    /// The limits: all are the host side's but for those that init sets late.
-    pub(super) fn limits(&self, builder: &mut Builder) -> Result<Vec<(String, Limit)>, Error> {
-        let mut late = Vec::new();
-        for (index, rlimit) in self.process.rlimits.iter().enumerate() {
-            let at = self.at(&format!("/rlimits/{index}"));
-            let Some(resource) = parse_rlimit(&rlimit.typ).map(u32::from) else {
-                return Err(Error::unknown(format!("{at}/type"), &rlimit.typ));
-            };
-            let limit = Limit { resource, soft: rlimit.soft, hard: rlimit.hard };
-            if LATE.contains(&rlimit.typ.as_str()) {
-                builder.host().hard_limits.push((resource, limit.hard));
-                late.push((at, limit));
-            } else {
-                builder.host().rlimits.push(limit);
-            }
-        }
-        builder.host().oom_score_adj =
-            self.process.oom_score_adj.map(|score| score.clamp(-1000, 1000) as i32);
-        Ok(late)
+    /// What the host side does: only it may have the privilege for these.
+    pub(super) fn host(&self, builder: &mut Builder) -> Result<(), Error> {
+        let Process { rlimits, oom_score_adj, .. } = self.process;
+        let limits = rlimits.iter().enumerate();
+        let raise = limits.map(|(index, rlimit)| Ok((self.resource(index, rlimit)?, rlimit.hard)));
+        builder.host().hard_limits = raise.collect::<Result<_, Error>>()?;
+        builder.host().oom_score_adj = oom_score_adj.map(|score| score.clamp(-1000, 1000) as i32);
+        Ok(())
     }
 
-    /// The last steps, after the gate.
-    pub(super) fn execute(&self, builder: &mut Builder, late: Vec<(String, Limit)>) {
-        for (origin, Limit { resource, soft, hard }) in late {
-            builder.add(origin, Step::SetRlimit { resource, soft, hard });
+    fn resource(&self, index: usize, rlimit: &Rlimit) -> Result<u32, Error> {
+        let unknown = || Error::unknown(self.at(&format!("/rlimits/{index}/type")), &rlimit.typ);
+        parse_rlimit(&rlimit.typ).map(u32::from).ok_or_else(unknown)
+    }
+
+    /// The last steps, after the gate: under the payload's limits init could not do its own work.
+    pub(super) fn execute(&self, builder: &mut Builder) -> Result<(), Error> {
+        for (index, rlimit) in self.process.rlimits.iter().enumerate() {
+            let (resource, soft, hard) = (self.resource(index, rlimit)?, rlimit.soft, rlimit.hard);
+            builder.add(self.at(&format!("/rlimits/{index}")), Step::SetRlimit { resource, soft, hard });
         }
         let mask = self.process.user.umask.unwrap_or(0o022);
         builder.add(self.at("/user/umask"), Step::Umask { mask });
@@ -139,6 +131,7 @@ impl<'a> Payload<'a> {
             env: List::Items(&env),
         };
         builder.add(self.at("/args"), step);
+        Ok(())
     }
 
     /// The environment.
