@@ -262,6 +262,7 @@ fn errors_of_runc() {
 /// The message of a line in the text log format.
 fn message(line: &str) -> String {
     let text = line.split_once(" msg=").map_or(line, |(_, text)| text).trim_end();
-    // corten adds what can be done about it.
-    text.split(" hint=").next().unwrap_or_default().trim_matches('"').replace("\\\"", "\"")
+    // corten adds the value at fault and what can be done about it.
+    let added = [" pointer=", " hint="].iter().filter_map(|key| text.find(key)).min();
+    text[..added.unwrap_or(text.len())].trim_matches('"').replace("\\\"", "\"")
 }
