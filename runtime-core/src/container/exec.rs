@@ -88,14 +88,21 @@ impl Container {
         if faults.iter().any(Finding::is_fatal) {
             return Err(Error::Config(faults));
         }
+        for warning in faults {
+            log::warn!("{warning}");
+        }
         if self.entry.read()?.creator.is_some() {
             return Err(Error::NotRunning);
         }
-        let _lock = self.entry.lock_shared()?;
+        let lock = self.entry.lock_shared()?;
         let record = self.entry.read()?;
         let init = match status(&self.entry, &record)? {
             (Status::Created | Status::Running, Some(init)) => init,
-            (Status::Paused, Some(init)) if options.ignore_paused => init,
+            (Status::Paused, Some(init)) if options.ignore_paused => {
+                // The process waits for a resume, which wants the lock.
+                drop(lock);
+                init
+            }
             (Status::Paused, _) => return Err(Error::ExecPaused),
             (Status::Creating, _) => return Err(Error::NotRunning),
             (Status::Created | Status::Running | Status::Stopped, _) => return Err(Error::ExecStopped),
