@@ -11,6 +11,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::config::{Process, Spec};
+use crate::error::io_text;
 use crate::pointer;
 
 /// The configuration's file name inside a bundle.
@@ -32,7 +33,7 @@ pub struct Bundle {
 #[derive(Debug, Error)]
 pub enum BundleError {
     /// There is no such directory, or it cannot be entered.
-    #[error("bundle {}: {source}", .dir.display())]
+    #[error("bundle {}: {}", .dir.display(), io_text(.source))]
     Dir {
         /// The directory as given.
         dir: PathBuf,
@@ -43,7 +44,7 @@ pub enum BundleError {
     #[error("JSON specification file {CONFIG} not found")]
     NotFound,
     /// The configuration cannot be read.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {}", .path.display(), io_text(.source))]
     Read {
         /// The configuration's path.
         path: PathBuf,

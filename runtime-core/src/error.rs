@@ -1,5 +1,6 @@
 //! What can go wrong: a kind for machines; a text, a place in the config and a hint for people.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -273,6 +274,11 @@ pub(crate) fn errno_text(errno: Errno) -> String {
         _ => errno.desc(),
     };
     text.to_lowercase()
+}
+
+/// The same for an error of the standard library, which is not the kernel's in every case.
+pub(crate) fn io_text(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |errno| errno_text(Errno::from_raw(errno)))
 }
 
 /// The errno of an error of the standard library.

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::config::Hook;
 use crate::container::HookState;
-use crate::error::{Error, errno_text};
+use crate::error::{Error, errno_text, io_text};
 use crate::sys;
 
 /// How much of what a hook writes to standard error is kept for the message.
@@ -47,7 +47,7 @@ pub(crate) fn run(
     }
     let document = document(state).map_err(|error| failed(format!("state document: {error}")))?;
     let spawned = command.stdin(document).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|error| failed(words(&error)))?;
+    let mut child = spawned.map_err(|error| failed(io_text(&error)))?;
     let deadline = hook.timeout.and_then(|seconds| u64::try_from(seconds).ok());
     let deadline = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let (ended, written) = watch(&mut child, deadline).map_err(|errno| failed(errno_text(errno)))?;
@@ -64,7 +64,7 @@ pub(crate) fn run(
         },
         // The embedding program ignores SIGCHLD or reaps everything: the hook has ended, how is not known.
         Err(error) if error.raw_os_error() == Some(Errno::ECHILD as i32) => return Ok(()),
-        Err(error) => words(&error),
+        Err(error) => io_text(&error),
     };
     let said = String::from_utf8_lossy(&written);
     Err(failed(if said.trim().is_empty() { outcome } else { format!("{outcome}, stderr: {}", said.trim()) }))
@@ -123,8 +123,4 @@ pub(super) fn drain(mut stream: &File, kept: &mut Vec<u8>) -> bool {
         }
     }
     true
-}
-
-fn words(error: &std::io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), |errno| errno_text(Errno::from_raw(errno)))
 }
