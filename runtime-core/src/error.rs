@@ -282,7 +282,7 @@ pub(crate) fn io_text(error: &io::Error) -> String {
 }
 
 /// The errno of an error of the standard library.
-pub(crate) fn errno_of(error: &std::io::Error) -> Errno {
+pub(crate) fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
