@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::thread;
 
+use nix::sys::signal::Signal;
 use runtime_core::{Container, StartOptions};
 
 use super::new_container::NewContainer;
@@ -57,7 +58,9 @@ fn start(new: &NewContainer<'_>, container: &mut Container, session: Session) ->
     let (pid, pidfd) = process.ok_or_else(|| Failure::new("the container has no process"))?;
     let pidfd = pidfd.try_clone_to_owned()?;
     thread::scope(|scope| {
-        let starter = scope.spawn(|| container.start(&start_options()));
+        // What cannot be started would otherwise be waited for.
+        let starter = scope
+            .spawn(|| container.start(&start_options()).inspect_err(|_| new.forward(Signal::SIGKILL as i32)));
         session.supervise(&Payload {
             pid,
             pidfd: pidfd.as_fd(),

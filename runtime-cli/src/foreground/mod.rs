@@ -19,6 +19,9 @@ use pump::Pump;
 use signals::{Signal, Signals};
 use terminal::Terminal;
 
+/// Enough to copy what two full pipes hold; somebody whom the process has left behind may go on writing for ever.
+const LAST_ROUNDS: usize = 2048;
+
 /// What is ready before the process exists.
 pub(crate) struct Foreground {
     signals: Signals,
@@ -86,8 +89,9 @@ impl Session {
     }
 
     fn copy(&mut self, payload: &Payload<'_>) -> nix::Result<()> {
-        let mut ended = false;
-        while !ended || !self.outputs.is_empty() {
+        let (mut ended, mut rounds_since) = (false, 0);
+        while !ended || (!self.outputs.is_empty() && rounds_since < LAST_ROUNDS) {
+            rounds_since += usize::from(ended);
             let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             if !ended {
                 fds.push(PollFd::new(payload.pidfd, PollFlags::POLLIN));
@@ -129,7 +133,7 @@ impl Session {
                 (Signal::Child, _) if (payload.may_reap)() => signals::reap_all_but(payload.pid),
                 (Signal::Child, _) => {}
                 (Signal::Resize, Some(terminal)) => terminal.copy_size(),
-                (Signal::Resize, None) => (payload.forward)(libc::SIGWINCH),
+                (Signal::Resize, None) => {}
                 (Signal::Other(number), _) => {
                     end = true;
                     (payload.forward)(number);
