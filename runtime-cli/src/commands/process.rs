@@ -99,3 +99,73 @@ fn check(process: Process) -> Result<Process, Failure> {
     };
     Err(Failure::new(fault))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::{OsStr, OsString};
+
+    use super::*;
+    use crate::flags::{Action, command_line};
+
+    fn process(line: &str, of_container: &Process) -> Result<Process, Failure> {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let Ok(Action::Run(_, flags)) = command_line(OsStr::new("corten"), &words).1 else {
+            panic!("{line}")
+        };
+        check_arguments(&flags)?;
+        read(&flags, of_container)
+    }
+
+    fn of_container() -> Process {
+        let text = r#"{"terminal":true,"user":{"uid":1,"gid":2},"args":["init"],"env":["A=1"],"cwd":"/srv",
+            "noNewPrivileges":true,"capabilities":{"bounding":["CAP_KILL"]}}"#;
+        parse_process(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn without_flags_it_is_the_containers_with_other_arguments() {
+        let process = process("exec id ls -l", &of_container()).unwrap();
+        let expected = Process { args: vec!["ls".into(), "-l".into()], terminal: false, ..of_container() };
+        assert_eq!(process, expected);
+    }
+
+    #[test]
+    fn flags_change_it() {
+        let line = "exec -t -u 5:6 -g 7 -g 8 -e B=2 --cwd / --no-new-privs=false -c CAP_CHOWN id ls";
+        let process = process(line, &of_container()).unwrap();
+        assert!(process.terminal && !process.no_new_privileges);
+        assert_eq!((process.user.uid, process.user.gid), (5, 6));
+        assert_eq!(process.user.additional_gids, [7, 8]);
+        assert_eq!(process.env, ["A=1", "B=2"]);
+        assert_eq!(process.cwd, "/");
+        let capabilities = process.capabilities.unwrap();
+        assert_eq!(capabilities.bounding, ["CAP_KILL", "CAP_CHOWN"]);
+        assert_eq!(capabilities.permitted, ["CAP_CHOWN"]);
+        assert!(capabilities.inheritable.is_empty() && capabilities.ambient.is_empty());
+    }
+
+    #[test]
+    fn a_user_alone_keeps_the_group() {
+        let process = process("exec -u 5 id ls", &of_container()).unwrap();
+        assert_eq!((process.user.uid, process.user.gid), (5, 2));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_in_the_words_of_runc() {
+        for (line, text) in [
+            ("exec id", "exec args cannot be empty"),
+            ("exec --cwd srv id ls", "Cwd must be an absolute path"),
+            ("exec -u root id ls", "bad uid: \"root\""),
+            ("exec -u= id ls", "bad uid: \"\""),
+            ("exec -u 1:staff id ls", "bad gid: \"staff\""),
+            ("exec -u -1 id ls", "bad uid: \"-1\""),
+            ("exec -g wheel id ls", "bad gid: \"wheel\""),
+            ("exec -p /nosuch id", "open /nosuch: no such file or directory"),
+        ] {
+            let failure = process(line, &of_container()).unwrap_err();
+            assert!(failure.message.starts_with(text), "{line}: {failure}");
+        }
+        let none = Process::default();
+        assert_eq!(process("exec id ls", &none).unwrap_err().message, "Cwd property must not be empty");
+    }
+}
