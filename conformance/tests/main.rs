@@ -11,6 +11,7 @@ mod exec;
 mod fds;
 mod hooks;
 mod lifecycle;
+mod limits;
 mod mounts;
 mod namespaces;
 mod peers;

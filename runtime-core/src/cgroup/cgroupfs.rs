@@ -40,13 +40,25 @@ impl Cgroupfs {
 
     /// The directory in which a setting belongs.
     fn dir_of<'a>(&self, dirs: &'a [Dir], setting: &Setting) -> Result<&'a Dir, Error> {
-        let index = self.saved.groups.iter().position(|group| group.hierarchy.has(setting.controller));
+        let index = self.saved.groups.iter().position(|group| group.hierarchy.has(setting.controller()));
         let index = index.or_else(|| self.saved.groups.iter().position(|group| group.hierarchy.is_unified()));
         index.and_then(|index| dirs.get(index)).ok_or_else(|| Error::NoController {
-            pointer: setting.pointer.into(),
-            controller: setting.controller.into(),
+            pointer: setting.pointer.clone().into_owned(),
+            controller: setting.controller().into(),
             path: "/sys/fs/cgroup".into(),
         })
+    }
+
+    /// One setting for each controller that the unified hierarchy has to hand down; its core is always there.
+    fn needed<'a>(&self, settings: &'a [Setting]) -> Vec<&'a Setting> {
+        let mut needed: Vec<&Setting> = Vec::new();
+        for setting in settings.iter().filter(|setting| self.saved.v1(setting.controller()).is_none()) {
+            let known = needed.iter().any(|other| other.controller() == setting.controller());
+            if !known && setting.controller() != "cgroup" {
+                needed.push(setting);
+            }
+        }
+        needed
     }
 
     /// Refuses a limit below what is in use already. In version 1 the kernel does.
@@ -94,9 +106,7 @@ impl Manager for Cgroupfs {
         self.saved.taken = true;
         for group in &self.saved.groups {
             if group.hierarchy.is_unified() {
-                let needed: Vec<_> =
-                    settings.iter().filter(|setting| self.saved.v1(setting.controller).is_none()).collect();
-                enable(group, &needed)?;
+                enable(group, &self.needed(&settings))?;
             } else if group.hierarchy.has("cpuset") {
                 inherit_cpuset(group)?;
             }
@@ -238,14 +248,14 @@ fn enable(group: &Group, needed: &[&Setting]) -> Result<(), Error> {
 
     let parent = open(ancestors.last().copied().unwrap_or("."))?;
     let enabled = parent.read("cgroup.subtree_control")?;
-    let wanted = || COUNTING.into_iter().chain(needed.iter().map(|setting| setting.controller));
+    let wanted = || COUNTING.into_iter().chain(needed.iter().map(|setting| setting.controller()));
     if wanted().all(|controller| has_word(&enabled, controller)) {
         return Ok(());
     }
     for path in std::iter::once(".").chain(ancestors) {
         let dir = open(path)?;
         let enabled = dir.read("cgroup.subtree_control")?;
-        for setting in needed.iter().filter(|setting| !has_word(&enabled, setting.controller)) {
+        for setting in needed.iter().filter(|setting| !has_word(&enabled, setting.controller())) {
             enable_one(&dir, setting)?;
         }
         let available = dir.read("cgroup.controllers")?;
@@ -262,12 +272,12 @@ fn enable(group: &Group, needed: &[&Setting]) -> Result<(), Error> {
 
 fn enable_one(dir: &Dir, setting: &Setting) -> Result<(), Error> {
     const FILE: &str = "cgroup.subtree_control";
-    let value = format!("+{}", setting.controller);
-    let pointer = || setting.pointer.to_owned();
+    let value = format!("+{}", setting.controller());
+    let pointer = || setting.pointer.clone().into_owned();
     match dir.write(FILE, &value) {
         Err(Error::Io { errno: Errno::ENOENT | Errno::EINVAL, .. }) => Err(Error::NoController {
             pointer: pointer(),
-            controller: setting.controller.into(),
+            controller: setting.controller().into(),
             path: dir.path().into(),
         }),
         Err(Error::Io { errno, path, .. }) => Err(Error::Limit { pointer: pointer(), path, value, errno }),

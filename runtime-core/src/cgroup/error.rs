@@ -57,7 +57,7 @@ pub enum Error {
     },
 
     /// A limit was refused by the kernel.
-    #[error("{pointer}: writing {value:?} to {}: {}{}", path.display(), errno.desc(), hint(*errno))]
+    #[error("{pointer}: writing {value:?} to {}: {}{}", path.display(), errno.desc(), limit_hint(*errno))]
     Limit {
         /// The value of the config that caused it.
         pointer: String,
@@ -156,6 +156,14 @@ impl Error {
             }
             _ => None,
         }
+    }
+}
+
+fn limit_hint(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ENOENT => " (this kernel does not have this limit)",
+        Errno::ENODEV => " (there is no such device)",
+        _ => hint(errno),
     }
 }
 

@@ -131,6 +131,5 @@ pub fn check_resources(resources: &Resources, at: &str) -> Vec<Finding> {
     let mut report = Report::default();
     text::check(resources, at, &mut report);
     resources::check(resources, at, &mut report);
-    unsupported::check_resources(resources, at, &mut report);
     report.findings
 }

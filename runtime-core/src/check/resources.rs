@@ -9,6 +9,9 @@ use super::report::{Report, quote};
 use crate::config::{BlockIo, Cpu, DeviceRule, HugepageLimit, Memory, Network, Resources, ThrottleDevice};
 use crate::pointer;
 
+/// Files of cgroup v2 that move, stop or end processes.
+const COMMANDS: [&str; 5] = ["cgroup.freeze", "cgroup.kill", "cgroup.procs", "cgroup.threads", "cgroup.type"];
+
 pub(super) fn check(resources: &Resources, at: &str, report: &mut Report) {
     for (index, rule) in resources.devices.iter().enumerate() {
         device_rule(rule, &format!("{at}/devices/{index}"), report);
@@ -43,6 +46,8 @@ pub(super) fn check(resources: &Resources, at: &str, report: &mut Report) {
             report
                 .error(pointer, format!("{} is not a file of a controller", quote(file)))
                 .hint("a file looks like memory.high");
+        } else if COMMANDS.contains(&file.as_str()) {
+            report.error(pointer, format!("{} limits nothing", quote(file)));
         }
     }
 }

@@ -2,7 +2,7 @@
 //! it out in silence would be to run another container than the one that was asked for.
 
 use super::report::Report;
-use crate::config::{BlockIo, Linux, Mount, Process, Resources, Spec};
+use crate::config::{Linux, Mount, Process, Spec};
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     if let Some(process) = &spec.process {
@@ -15,9 +15,6 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
     let linux = spec.linux.as_ref().unwrap_or(&none);
     check_namespaces(linux, report);
     check_linux(linux, report);
-    if let Some(resources) = &linux.resources {
-        check_resources(resources, "/linux/resources", report);
-    }
 }
 
 pub(super) fn check_process(process: &Process, at: &str, report: &mut Report) {
@@ -27,20 +24,6 @@ pub(super) fn check_process(process: &Process, at: &str, report: &mut Report) {
         ("execCPUAffinity", process.exec_cpu_affinity.is_some()),
         ("apparmorProfile", process.apparmor_profile.is_some()),
         ("selinuxLabel", process.selinux_label.is_some()),
-    ];
-    refuse(at, fields, report);
-}
-
-pub(super) fn check_resources(resources: &Resources, at: &str, report: &mut Report) {
-    let cpu = resources.cpu.as_ref();
-    let fields = [
-        ("unified", !resources.unified.is_empty()),
-        ("blockIO", resources.block_io.as_ref().is_some_and(limits_something)),
-        ("hugepageLimits", !resources.hugepage_limits.is_empty()),
-        ("network", resources.network.as_ref().is_some_and(|network| *network != Default::default())),
-        ("rdma", !resources.rdma.is_empty()),
-        ("cpu/realtimeRuntime", cpu.and_then(|cpu| cpu.realtime_runtime).is_some_and(|value| value != 0)),
-        ("cpu/realtimePeriod", cpu.and_then(|cpu| cpu.realtime_period).is_some_and(|value| value != 0)),
     ];
     refuse(at, fields, report);
 }
@@ -89,14 +72,4 @@ fn refuse<const N: usize>(at: &str, fields: [(&str, bool); N], report: &mut Repo
     for (field, _) in fields.into_iter().filter(|(_, present)| *present) {
         report.unsupported(format_args!("{at}/{field}"));
     }
-}
-
-/// Engines write an empty section, or weights of 0, for "no limit".
-fn limits_something(block_io: &BlockIo) -> bool {
-    let weights = BlockIo {
-        weight: block_io.weight.filter(|weight| *weight != 0),
-        leaf_weight: block_io.leaf_weight.filter(|weight| *weight != 0),
-        ..block_io.clone()
-    };
-    weights != BlockIo::default()
 }

@@ -9,6 +9,8 @@ const QUOTA: &str = "/linux/resources/cpu/quota";
 const PERIOD: &str = "/linux/resources/cpu/period";
 const BURST: &str = "/linux/resources/cpu/burst";
 const IDLE: &str = "/linux/resources/cpu/idle";
+const REALTIME_RUNTIME: &str = "/linux/resources/cpu/realtimeRuntime";
+const REALTIME_PERIOD: &str = "/linux/resources/cpu/realtimePeriod";
 
 /// What the kernel takes as shares in version 1; beyond, it changes the value without a word.
 const MIN_SHARES: u64 = 2;
@@ -33,10 +35,22 @@ pub(super) fn v1(cpu: &Cpu) -> Result<Vec<Setting>, Error> {
         settings.push(Setting::new(BURST, "cpu.cfs_burst_us", burst));
     }
     settings.extend(cpu.idle.map(|idle| Setting::new(IDLE, "cpu.idle", idle)));
+    if let Some(period) = given(cpu.realtime_period) {
+        settings.push(Setting::new(REALTIME_PERIOD, "cpu.rt_period_us", period));
+    }
+    if let Some(runtime) = given(cpu.realtime_runtime) {
+        settings.push(Setting::new(REALTIME_RUNTIME, "cpu.rt_runtime_us", runtime));
+    }
     Ok(settings)
 }
 
-pub(super) fn v2(cpu: &Cpu) -> Vec<Setting> {
+pub(super) fn v2(cpu: &Cpu) -> Result<Vec<Setting>, Error> {
+    let (runtime, period) = (given(cpu.realtime_runtime), given(cpu.realtime_period));
+    if runtime.is_some() || period.is_some() {
+        let pointer = if runtime.is_some() { REALTIME_RUNTIME } else { REALTIME_PERIOD }.to_owned();
+        let reason = "cgroup v2 does not limit realtime scheduling; leave it out".to_owned();
+        return Err(Error::Value { pointer, reason });
+    }
     let mut settings = Vec::new();
     // The weight of an idle cgroup is fixed, so it comes first.
     if let Some(shares) = given(cpu.shares) {
@@ -55,7 +69,7 @@ pub(super) fn v2(cpu: &Cpu) -> Vec<Setting> {
     if let Some(burst) = cpu.burst {
         settings.push(Setting::new(BURST, "cpu.max.burst", burst));
     }
-    settings
+    Ok(settings)
 }
 
 /// The same in both versions.
@@ -123,15 +137,24 @@ mod tests {
         ];
         for (cpu, first, second) in cases {
             assert_eq!(shown(&v1(&cpu).unwrap()), first, "{cpu:?}");
-            assert_eq!(shown(&v2(&cpu)), second, "{cpu:?}");
+            assert_eq!(shown(&v2(&cpu).unwrap()), second, "{cpu:?}");
         }
+    }
+
+    #[test]
+    fn realtime_is_of_version_1_alone() {
+        let cpu = Cpu { realtime_runtime: Some(5), realtime_period: Some(9), ..Cpu::default() };
+        assert_eq!(shown(&v1(&cpu).unwrap()), ["cpu.rt_period_us=9", "cpu.rt_runtime_us=5"]);
+        assert_eq!(v2(&cpu).unwrap_err().pointer(), Some(REALTIME_RUNTIME));
+        let none = Cpu { realtime_runtime: Some(0), realtime_period: Some(0), ..Cpu::default() };
+        assert!(v2(&none).unwrap().is_empty());
     }
 
     #[test]
     fn shares_idle_and_cpuset() {
         let cpu = Cpu { shares: Some(1024), idle: Some(1), mems: Some("0".into()), ..Cpu::default() };
         assert_eq!(shown(&v1(&cpu).unwrap()), ["cpu.shares=1024", "cpu.idle=1"]);
-        assert_eq!(shown(&v2(&cpu)), ["cpu.weight=100", "cpu.idle=1"]);
+        assert_eq!(shown(&v2(&cpu).unwrap()), ["cpu.weight=100", "cpu.idle=1"]);
         assert_eq!(shown(&cpuset(&cpu).collect::<Vec<_>>()), ["cpuset.mems=0"]);
         let wrong = v1(&Cpu { shares: Some(1), ..Cpu::default() }).unwrap_err();
         assert_eq!(wrong.pointer(), Some(SHARES));

@@ -1,39 +1,66 @@
-//! From `linux.resources` to files and values: pure, one file per controller.
+//! From `linux.resources` to files and values: pure, one file per controller; [`apply`] writes them.
 
+mod apply;
+mod block_io;
 mod cpu;
+mod hugepages;
 mod memory;
+mod network;
+mod rdma;
+mod unified;
 
-use nix::errno::Errno;
+use std::borrow::Cow;
 
+pub(super) use apply::apply;
 pub(super) use memory::check_usage;
 
 use super::Error;
-use super::dir::Dir;
 use crate::config::{Pids, Resources};
 
 /// One value for one file of a controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Setting {
     /// The config value that asks for it.
-    pub(super) pointer: &'static str,
-    /// The controller, by the name it has in the version at hand.
-    pub(super) controller: &'static str,
-    /// The file.
-    pub(super) file: &'static str,
-    /// What to write.
+    pub(super) pointer: Cow<'static, str>,
+    /// The file, by the name it has in the version at hand.
+    pub(super) file: Cow<'static, str>,
+    /// What to write; of several lines each by itself.
     pub(super) value: String,
-    /// Whether a kernel without the file does what is wanted anyway.
-    pub(super) optional: bool,
+    /// What it means that the kernel does not have the file.
+    missing: Missing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Missing {
+    /// The limit cannot be had.
+    Refused,
+    /// A kernel without the file does what is wanted anyway.
+    Fine,
+    /// Another file does the same.
+    Other(Box<Setting>),
 }
 
 impl Setting {
-    fn new(pointer: &'static str, file: &'static str, value: impl ToString) -> Self {
-        let controller = file.split('.').next().unwrap_or(file);
-        Self { pointer, controller, file, value: value.to_string(), optional: false }
+    fn new(
+        pointer: impl Into<Cow<'static, str>>,
+        file: impl Into<Cow<'static, str>>,
+        value: impl ToString,
+    ) -> Self {
+        let (pointer, file, value) = (pointer.into(), file.into(), value.to_string());
+        Self { pointer, file, value, missing: Missing::Refused }
     }
 
     fn optional(self, optional: bool) -> Self {
-        Self { optional, ..self }
+        Self { missing: if optional { Missing::Fine } else { Missing::Refused }, ..self }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self { missing: Missing::Other(Box::new(other)), ..self }
+    }
+
+    /// The controller that has the file.
+    pub(super) fn controller(&self) -> &str {
+        self.file.split('.').next().unwrap_or_default()
     }
 }
 
@@ -44,10 +71,19 @@ pub(super) fn settings(resources: &Resources, is_v1: impl Fn(&str) -> bool) -> R
         settings.extend(if is_v1("memory") { memory::v1(memory)? } else { memory::v2(memory)? });
     }
     if let Some(cpu) = &resources.cpu {
-        settings.extend(if is_v1("cpu") { cpu::v1(cpu)? } else { cpu::v2(cpu) });
+        settings.extend(if is_v1("cpu") { cpu::v1(cpu)? } else { cpu::v2(cpu)? });
         settings.extend(cpu::cpuset(cpu));
     }
     settings.extend(resources.pids.as_ref().and_then(pids));
+    if let Some(io) = &resources.block_io {
+        settings.extend(if is_v1("blkio") { block_io::v1(io) } else { block_io::v2(io)? });
+    }
+    settings.extend(hugepages::settings(&resources.hugepage_limits, is_v1("hugetlb")));
+    if let Some(network) = &resources.network {
+        settings.extend(network::settings(network, &is_v1)?);
+    }
+    settings.extend(rdma::settings(&resources.rdma));
+    settings.extend(unified::settings(&resources.unified, &is_v1)?);
     Ok(settings)
 }
 
@@ -60,44 +96,20 @@ fn pids(pids: &Pids) -> Option<Setting> {
     Some(Setting::new("/linux/resources/pids/limit", "pids.max", value))
 }
 
-/// Writes settings into the directories that `dir` gives for their controllers. What the kernel finds
-/// invalid may only be waiting for another value (memory for swap, a quota for its period): it is
-/// written once more at the end.
-pub(super) fn apply<'a>(
-    settings: &[Setting],
-    mut dir: impl FnMut(&Setting) -> Result<&'a Dir, Error>,
-) -> Result<(), Error> {
-    let mut again = Vec::new();
-    for setting in settings {
-        match write(dir(setting)?, setting) {
-            Err(error) if error.errno() == Some(Errno::EINVAL) => again.push(setting),
-            answer => answer?,
-        }
-    }
-    again.into_iter().try_for_each(|setting| write(dir(setting)?, setting))
-}
-
-fn write(dir: &Dir, setting: &Setting) -> Result<(), Error> {
-    match dir.write(setting.file, &setting.value) {
-        Err(Error::Io { errno: Errno::ENOENT, .. }) if setting.optional => Ok(()),
-        Err(Error::Io { errno, path, .. }) => {
-            Err(Error::Limit { pointer: setting.pointer.into(), path, value: setting.value.clone(), errno })
-        }
-        answer => answer,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The settings as `file=value`, `?` behind those that may be absent.
+    /// The settings as `file=value`, `?` behind those that may be absent; after a comma what stands in for them.
     pub(super) fn shown(settings: &[Setting]) -> Vec<String> {
-        let mark = |setting: &Setting| if setting.optional { "?" } else { "" };
-        settings
-            .iter()
-            .map(|setting| format!("{}={}{}", setting.file, setting.value, mark(setting)))
-            .collect()
+        let show = |setting: &Setting| match &setting.missing {
+            Missing::Refused => format!("{}={}", setting.file, setting.value),
+            Missing::Fine => format!("{}={}?", setting.file, setting.value),
+            Missing::Other(other) => {
+                format!("{}={}, {}={}", setting.file, setting.value, other.file, other.value)
+            }
+        };
+        settings.iter().map(show).collect()
     }
 
     #[test]
@@ -127,6 +139,6 @@ mod tests {
             let setting = pids(&Pids { limit });
             assert_eq!(setting.as_ref().map(|setting| setting.value.as_str()), expected);
         }
-        assert_eq!(pids(&Pids { limit: Some(1) }).unwrap().controller, "pids");
+        assert_eq!(pids(&Pids { limit: Some(1) }).unwrap().controller(), "pids");
     }
 }
