@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::Signal;
 
 use crate::kernel::{Process, cgroups_named, mounts};
@@ -34,11 +35,16 @@ fn belongs(process: Process, name: &str, dir: &str) -> bool {
     mentions && process.0 != std::process::id() && process.is_alive()
 }
 
-/// Ends what is left of a test's processes and cgroups, so that a failed test does not disturb the next one.
+/// Ends what is left of a test's processes, mounts and cgroups, so that a failed test does not disturb the next one.
 pub(crate) fn sweep(name: &str, dir: &Path) {
     let dir = dir.to_string_lossy();
     for process in Process::all().into_iter().filter(|process| belongs(*process, name, &dir)) {
         process.signal(Signal::SIGKILL);
+    }
+    for mount in mounts(&Process(std::process::id()).file("mountinfo")).iter().rev() {
+        if mount.point.contains(&*dir) {
+            let _ = umount2(mount.point.as_str(), MntFlags::MNT_DETACH);
+        }
     }
     // A cgroup can go when the last of its killed processes has gone.
     for _ in 0..100 {

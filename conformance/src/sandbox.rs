@@ -57,12 +57,13 @@ impl Sandbox {
             return Err(reason.into());
         }
         let busybox = tool("busybox").ok_or("busybox is not installed (see conformance/install-deps.sh)")?;
+        let program = runtime().into();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.subsec_micros());
         let name = format!("ct{}-{number}-{time:x}", std::process::id());
         let dir = env::temp_dir().join(&name);
         fs::create_dir_all(dir.join("output")).map_err(|e| format!("{}: {e}", dir.display()))?;
-        Ok(Self { dir, name, view, program: runtime().into(), busybox, count: AtomicU32::new(0) })
+        Ok(Self { dir, name, view, program, busybox, count: AtomicU32::new(0) })
     }
 
     /// The same kind of sandbox around another runtime.
