@@ -21,7 +21,7 @@ fn hook(path: &str, script: &str, timeout: u32) -> Ended {
 
 #[test]
 fn succeeds() {
-    let script = "echo $0 $A $(cat); umask; ps -o pgid= -p $$ | tr -d ' '; echo $$; ls -l /proc/$$/fd | grep -c socket; true";
+    let script = "echo $0 $A $(cat); umask; ps -o pgid= -p $$ | tr -d ' '; echo $$; ls -l /proc/$$/fd 2>/dev/null | grep -c socket; true";
     let ended = hook("/bin/sh", script, 0);
     let lines: Vec<&str> = ended.output.lines().collect();
     let [state, umask, group, pid, sockets, payload, rest] = lines[..] else { panic!("{ended:?}") };
@@ -46,12 +46,10 @@ fn fails() {
 #[test]
 fn takes_too_long() {
     let before = std::time::Instant::now();
-    let ended = hook("/bin/sh", "sleep 60 & echo $!; sleep 60", 1);
+    // The whole group is killed: had the sleeper in the background lived on, the pipe would stay open.
+    let ended = hook("/bin/sh", "sleep 60 & sleep 60", 1);
     assert_eq!((ended.fault().kind, ended.fault().value), (Kind::Timeout, 1));
     assert!(before.elapsed().as_secs() < 10);
-    // The whole group was killed: nobody holds the pipe any more, and the sleeper is gone or a zombie.
-    let status = std::fs::read_to_string(format!("/proc/{}/stat", ended.output.trim()));
-    assert!(status.is_err() || status.unwrap().contains(" Z "));
 }
 
 #[test]
