@@ -20,6 +20,9 @@ pub const CONFIG: &str = "config.json";
 /// Largest document that is read, in bytes.
 pub const MAX_SIZE: usize = 16 << 20;
 
+/// Deepest nesting of values that is read.
+const MAX_DEPTH: usize = 128;
+
 /// A bundle that has been read; whether its configuration makes sense is for [`crate::check`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
@@ -162,6 +165,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParseError> 
         return Err(ParseError::TooLarge);
     }
     let text = str::from_utf8(bytes).map_err(|error| ParseError::NotUtf8(error.valid_up_to()))?;
+    refuse_depth(bytes)?;
     let value = serde_json::from_str(text).map_err(|error| explain::<T>(text, error))?;
     refuse_nul(text)?;
     Ok(value)
@@ -195,6 +199,29 @@ fn shorten(message: String) -> String {
         }
         _ => message,
     }
+}
+
+/// Values that nothing reads are skipped however deep they are; what may come after this runtime has limits too.
+fn refuse_depth(bytes: &[u8]) -> Result<(), ParseError> {
+    let opens = |byte: &&u8| matches!(byte, b'[' | b'{');
+    if bytes.iter().filter(opens).count() <= MAX_DEPTH {
+        return Ok(());
+    }
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(ParseError::Syntax(format!("values are nested deeper than {MAX_DEPTH}")));
+        }
+    }
+    Ok(())
 }
 
 /// JSON can write a NUL byte in one way only, so that most documents need no second look.

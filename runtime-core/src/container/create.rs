@@ -82,7 +82,7 @@ impl Runtime {
                 Ok(Container { store: Arc::new(store), id: id.clone(), entry, record, pidfd, terminal })
             }
             Err(error) => {
-                if let Err(error) = delete::destroy(&store, id, &record, lock) {
+                if let Err(error) = delete::destroy(&store, id, &entry, &record, lock) {
                     log::warn!("after a failed create: {error}");
                 }
                 Err(error)
@@ -191,7 +191,7 @@ impl Making<'_> {
             launch::set_limits(child.pid, plan.host()).map_err(Error::from)?;
         }
         handshake::until_ready(child, plan, output, |call, child| match call {
-            Call::At(Point::Mounted) => self.create_hooks(child.pid),
+            Call::At(Point::Mounted) => self.create_hooks(child),
             Call::At(_) => Ok(()),
             Call::Cloned => {
                 self.note(child)?;
@@ -200,13 +200,13 @@ impl Making<'_> {
         })
     }
 
-    fn create_hooks(&self, pid: i32) -> Result<(), Error> {
+    fn create_hooks(&self, child: &Child) -> Result<(), Error> {
         let Draft { config, id, bundle, options, .. } = &self.draft;
         let state = HookState {
             oci_version: OCI_VERSION,
             id: id.as_str(),
             status: Status::Creating,
-            pid,
+            pid: child.pid,
             bundle: &bundle.dir,
             annotations: &config.annotations,
         };
@@ -214,7 +214,7 @@ impl Making<'_> {
             [("prestart", &config.hooks.prestart), ("createRuntime", &config.hooks.create_runtime)];
         for (kind, list) in lists {
             for (index, hook) in list.iter().enumerate() {
-                hooks::run(kind, index, hook, &options.hook_env, &state)?;
+                hooks::run(kind, index, hook, &options.hook_env, &state, Some(child.pidfd.as_fd()))?;
             }
         }
         Ok(())

@@ -34,7 +34,7 @@ impl Container {
             Status::Stopped | Status::Created => {}
             status => return Err(Error::NotStopped { id: self.id.to_string(), status }),
         }
-        destroy(&self.store, &self.id, &record, lock)
+        destroy(&self.store, &self.id, &self.entry, &record, lock)
     }
 }
 
@@ -74,14 +74,14 @@ fn force(store: &Store, id: &Id, entry: &Entry) -> Result<(), Error> {
     let record = match entry.read() {
         Ok(record) => record,
         // Nothing can be learnt from it, so there is nothing but the directory to remove.
-        Err(error @ Error::State { .. }) => {
-            log::warn!("{error}");
+        Err(error @ (Error::State { .. } | Error::NotFound)) => {
+            log::debug!("{id}: {error}");
             drop(lock);
-            return store.release(id);
+            return store.release(id, entry);
         }
         Err(error) => return Err(error),
     };
-    destroy(store, id, &record, lock)
+    destroy(store, id, entry, &record, lock)
 }
 
 /// Ends a creator that does not react, if it is a command and not an embedding program.
@@ -128,10 +128,16 @@ fn reap_if_child(pidfd: impl AsFd) {
 }
 
 /// Removes everything that belongs to a container, then its id, then runs its `poststop` hooks.
-pub(super) fn destroy(store: &Store, id: &Id, record: &Record, lock: Lock) -> Result<(), Error> {
+pub(super) fn destroy(
+    store: &Store,
+    id: &Id,
+    entry: &Entry,
+    record: &Record,
+    lock: Lock,
+) -> Result<(), Error> {
     end_processes(record)?;
     cgroup::open(record.cgroup.clone()).remove(PATIENCE)?;
-    store.release(id)?;
+    store.release(id, entry)?;
     drop(lock);
     let state = HookState {
         oci_version: OCI_VERSION,
@@ -142,7 +148,7 @@ pub(super) fn destroy(store: &Store, id: &Id, record: &Record, lock: Lock) -> Re
         annotations: &record.annotations,
     };
     for (index, hook) in record.hooks.poststop.iter().enumerate() {
-        if let Err(error) = hooks::run("poststop", index, hook, &record.hook_env, &state) {
+        if let Err(error) = hooks::run("poststop", index, hook, &record.hook_env, &state, None) {
             log::warn!("{error}");
         }
     }

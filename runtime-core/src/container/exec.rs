@@ -13,11 +13,10 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::launch::descriptors::Sources;
 use crate::launch::handshake::{self, Call, Stop};
-use crate::launch::{self, Child, Payload};
-use crate::plan::{self, Plan};
+use crate::launch::{self, Payload};
+use crate::plan;
 use crate::state::Record;
 use crate::sys;
-use crate::wire::Order;
 
 /// How a process is executed in a container.
 #[derive(Debug, Default)]
@@ -154,7 +153,7 @@ impl Joining<'_> {
             Call::Cloned => Ok(launch::set_limits(child.pid, plan.host())?),
             Call::At(_) => Ok(()),
         });
-        match ready.and_then(|terminal| execute(&child, &plan).map(|()| terminal)) {
+        match ready.and_then(|terminal| handshake::execute(&child, &plan).map(|()| terminal)) {
             Ok(terminal) => Ok(Process { pid: child.pid, pidfd: child.pidfd, terminal }),
             Err(stop) => {
                 // Already gone, if it is what has failed.
@@ -176,14 +175,4 @@ impl Joining<'_> {
 /// True where a cgroup takes no process because it has given its controllers to others.
 fn is_full(errno: Option<i32>) -> bool {
     [Errno::EBUSY, Errno::EOPNOTSUPP].into_iter().any(|full| errno == Some(full as i32))
-}
-
-/// Lets the process be executed; the channel closes when it is.
-fn execute(child: &Child, plan: &Plan) -> Result<(), Stop> {
-    let failed = |errno| Stop::Host(Error::system("talk to", "container init")(errno));
-    child.channel.send(Order::Start).map_err(failed)?;
-    match child.channel.receive().map_err(failed)? {
-        None => Ok(()),
-        Some(message) => Err(Stop::Step(plan.explain(&message.report))),
-    }
 }

@@ -61,7 +61,7 @@ impl Container {
         let state =
             HookState { oci_version: OCI_VERSION, id, status: Status::Running, pid, bundle, annotations };
         for (index, hook) in lists.poststart.iter().enumerate() {
-            if let Err(error) = hooks::run("poststart", index, hook, &self.record.hook_env, &state) {
+            if let Err(error) = hooks::run("poststart", index, hook, &self.record.hook_env, &state, None) {
                 delete::end_processes(&self.record)?;
                 return Err(error);
             }

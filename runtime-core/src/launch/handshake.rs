@@ -104,3 +104,13 @@ fn listen(child: &Child, stream: &File, kept: &mut Vec<u8>) -> Result<(), Errno>
         }
     }
 }
+
+/// Lets the process be executed; the channel closes when it is.
+pub(crate) fn execute(child: &Child, plan: &Plan) -> Result<(), Stop> {
+    let failed = |errno| Stop::Host(Error::system("talk to", "container init")(errno));
+    child.channel.send(Order::Start).map_err(failed)?;
+    match child.channel.receive().map_err(failed)? {
+        None => Ok(()),
+        Some(message) => Err(Stop::Step(plan.explain(&message.report))),
+    }
+}

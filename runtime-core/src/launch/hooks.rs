@@ -1,30 +1,33 @@
-//! Hooks that run in the runtime's namespaces.
+//! Hooks that run in the runtime's namespaces. Init starts them like a payload: nothing of this process but three descriptors
+//! gets into them, and they end with it.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, pipe2};
 
+use super::descriptors::Sources;
+use super::handshake::{self, Stop};
+use super::{Payload, launch};
 use crate::config::Hook;
-use crate::container::HookState;
-use crate::error::{Error, errno_text, io_text};
-use crate::sys;
+use crate::container::{Exit, HookState, reap};
+use crate::error::{Error, errno_text};
+use crate::plan;
 
 /// How much of what a hook writes to standard error is kept for the message.
 const KEPT: usize = 2048;
 
 /// Runs a hook to its end, in a process group of its own, with the state on standard input and the bundle as its directory.
 ///
-/// `default_env` is the environment of a hook that gives none.
+/// `default_env` is the environment of a hook that gives none. With `init`, a pidfd, the hook ends when that does.
 ///
 /// # Errors
 /// [`Error::Hook`] when it cannot be executed, fails, or takes longer than its timeout; its process group is killed then.
@@ -34,39 +37,45 @@ pub(crate) fn run(
     hook: &Hook,
     default_env: &[String],
     state: &HookState<'_>,
+    init: Option<BorrowedFd<'_>>,
 ) -> Result<(), Error> {
     let failed = |reason: String| Error::Hook { kind, index, path: hook.path.clone(), reason };
-    let mut command = Command::new(&hook.path);
-    let (name, args) =
-        hook.args.split_first().map_or((hook.path.as_str(), &[][..]), |(name, args)| (name, args));
-    command.arg0(name).args(args).env_clear().current_dir(state.bundle).process_group(0);
-    for variable in hook.env.as_deref().unwrap_or(default_env) {
-        if let Some((name, value)) = variable.split_once('=') {
-            command.env(name, value);
-        }
-    }
+    let of_errno = |errno| failed(errno_text(errno));
+    let plan = plan::hook(hook, default_env, state.bundle);
     let document = document(state).map_err(|error| failed(format!("state document: {error}")))?;
-    let spawned = command.stdin(document).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|error| failed(io_text(&error)))?;
+    let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map_err(of_errno)?;
+    let (stderr, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(of_errno)?;
+    fcntl(&stderr, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(of_errno)?;
+    let payload = Payload { stdio: Some([document.as_fd(), null.as_fd(), theirs.as_fd()]), inherit: &[] };
+    let mut child = launch(&plan, &Sources::default(), &payload)?;
+    drop(theirs);
+    let executed = handshake::until_ready(&mut child, &plan, None, |_, _| Ok(()))
+        .and_then(|_| handshake::execute(&child, &plan));
+    if let Err(stop) = executed {
+        return Err(match stop {
+            Stop::Step(error) => {
+                failed(error.errno.map_or(error.message, |errno| errno_text(Errno::from_raw(errno))))
+            }
+            Stop::Died(exit) => failed(format!("ended before it was executed: {exit:?}")),
+            Stop::Host(error) => error,
+        });
+    }
     let deadline = hook.timeout.and_then(|seconds| u64::try_from(seconds).ok());
     let deadline = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let (ended, written) = watch(&mut child, deadline).map_err(|errno| failed(errno_text(errno)))?;
-    if !ended {
+    let (end, said) = watch(child.pidfd.as_fd(), File::from(stderr), deadline, init).map_err(of_errno)?;
+    if end != End::Own {
         // The leader is not reaped yet, so the group is still its own.
-        let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
+        let _ = killpg(Pid::from_raw(child.pid), Signal::SIGKILL);
     }
-    let outcome = match child.wait() {
-        _ if !ended => format!("timed out after {} s", hook.timeout.unwrap_or_default()),
-        Ok(status) if status.success() => return Ok(()),
-        Ok(status) => match status.signal() {
-            Some(signal) => format!("killed by signal {signal}"),
-            None => format!("exit status {}", status.code().unwrap_or_default()),
-        },
-        // The embedding program ignores SIGCHLD or reaps everything: the hook has ended, how is not known.
-        Err(error) if error.raw_os_error() == Some(Errno::ECHILD as i32) => return Ok(()),
-        Err(error) => io_text(&error),
+    let outcome = match (end, reap(child.pidfd.as_fd())?) {
+        (End::Timeout, _) => format!("timed out after {} s", hook.timeout.unwrap_or_default()),
+        (End::Init, _) => "the container's process has ended meanwhile".to_owned(),
+        // With an unknown end somebody else reaps everything in this process: the hook has run, how it ended is not told.
+        (End::Own, Exit::Code(0) | Exit::Unknown) => return Ok(()),
+        (End::Own, Exit::Code(code)) => format!("exit status {code}"),
+        (End::Own, Exit::Signal(signal)) => format!("killed by signal {signal}"),
     };
-    let said = String::from_utf8_lossy(&written);
+    let said = String::from_utf8_lossy(&said);
     Err(failed(if said.trim().is_empty() { outcome } else { format!("{outcome}, stderr: {}", said.trim()) }))
 }
 
@@ -78,31 +87,46 @@ fn document(state: &HookState<'_>) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// Reads what the hook says until it has ended or its time is up; true in the first case.
-fn watch(child: &mut Child, deadline: Option<Instant>) -> Result<(bool, Vec<u8>), Errno> {
-    let pidfd = sys::pidfd_open(child.id() as i32)?;
+/// Why a hook is no longer waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It has ended.
+    Own,
+    /// Its time is up.
+    Timeout,
+    /// The container's process has ended.
+    Init,
+}
+
+/// Reads what the hook says until it has ended or is to be ended.
+fn watch(
+    hook: BorrowedFd<'_>,
+    stderr: File,
+    deadline: Option<Instant>,
+    init: Option<BorrowedFd<'_>>,
+) -> Result<(End, Vec<u8>), Errno> {
     let mut kept = Vec::new();
-    let Some(stderr) = child.stderr.take() else { return Ok((false, kept)) };
-    let stderr = File::from(OwnedFd::from(stderr));
-    fcntl(&stderr, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    let mut open = true;
+    let mut stderr = Some(stderr);
     loop {
         let timeout = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
             None => PollTimeout::NONE,
-            Some(Duration::ZERO) => return Ok((false, kept)),
+            Some(Duration::ZERO) => return Ok((End::Timeout, kept)),
             Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
         };
-        let mut fds =
-            [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN), PollFd::new(stderr.as_fd(), PollFlags::POLLIN)];
-        let polled = if open { &mut fds[..] } else { &mut fds[..1] };
-        match poll(polled, timeout) {
+        // Whatever is not there is not waited for.
+        let watched = [Some(hook), init, stderr.as_ref().map(AsFd::as_fd)];
+        let mut fds: Vec<PollFd<'_>> =
+            watched.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+        match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }
-        let ended = fds[0].any() == Some(true);
-        open = open && drain(&stderr, &mut kept);
-        if ended {
-            return Ok((true, kept));
+        let mut ready = fds.iter().map(|fd| fd.any() == Some(true));
+        let own = ready.next() == Some(true);
+        let gone = init.is_some() && ready.next() == Some(true);
+        stderr = stderr.filter(|stderr| drain(stderr, &mut kept));
+        if own || gone {
+            return Ok((if own { End::Own } else { End::Init }, kept));
         }
     }
 }

@@ -1,10 +1,11 @@
 //! `/hooks`: those that run in the container's namespaces are steps, the others the host side's.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 
-use super::builder::{Builder, Descriptor};
+use super::builder::{Builder, Descriptor, Plan};
 use super::process::strings;
 use super::{Error, Options};
 use crate::config::{Hook, Spec};
@@ -38,6 +39,31 @@ fn document(spec: &Spec, options: &Options<'_>, status: &str) -> Result<(Vec<u8>
     document.push(b',');
     document.extend(rest.iter().skip(1));
     Ok((document, at))
+}
+
+/// The plan for a hook that the host side runs: what its process is before the program takes over.
+pub fn hook(hook: &Hook, default_env: &[String], bundle: &Path) -> Plan {
+    let mut builder = Builder::new();
+    builder.add("", Step::ResetSignals {});
+    builder.add("", Step::NewSession {});
+    builder.add("", Step::Chdir { path: Str::new(bundle.as_os_str().as_encoded_bytes()), last: false });
+    builder.add("", Step::Umask { mask: 0o022 });
+    builder.add("", Step::AwaitStart { gate: None });
+    builder.add("", Step::DieWithParent {});
+    let env = strings(hook.env.as_deref().unwrap_or(default_env));
+    let candidates = [Str::from(hook.path.as_str())];
+    let step = Step::Exec {
+        candidates: List::Items(&candidates),
+        args: List::Items(&arguments(hook)),
+        env: List::Items(&env),
+    };
+    builder.add("", step);
+    builder.finish()
+}
+
+/// The arguments of a hook; its path is the first where none are given.
+fn arguments(hook: &Hook) -> Vec<Str<'_>> {
+    if hook.args.is_empty() { vec![Str::from(hook.path.as_str())] } else { strings(&hook.args) }
 }
 
 /// Stops for the hooks of the runtime's namespaces, then runs `createContainer`: the mounts are made, and the host's
@@ -86,7 +112,7 @@ fn run(
     (state, pid_at): &(Vec<u8>, u32),
     output: Option<crate::wire::Fd>,
 ) {
-    let args = if hook.args.is_empty() { vec![Str::from(hook.path.as_str())] } else { strings(&hook.args) };
+    let args = arguments(hook);
     let env = match &hook.env {
         Some(env) => strings(env),
         None => strings(inherited),

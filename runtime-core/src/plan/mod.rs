@@ -34,6 +34,7 @@ use rootfs::Root;
 
 pub use builder::{Descriptor, HostPart, Plan};
 pub use explain::StepError;
+pub use hooks::hook;
 pub use namespaces::namespace_kinds;
 pub use options::known as mount_options;
 

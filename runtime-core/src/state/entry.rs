@@ -126,8 +126,16 @@ impl Store {
         Ok(ids)
     }
 
-    /// Gives an id up: its directory takes a name that no id has, and is then removed.
-    pub(crate) fn release(&self, id: &Id) -> Result<(), Error> {
+    /// Gives an id up, under the lock of its entry: its directory takes a name that no id has, and is then removed.
+    pub(crate) fn release(&self, id: &Id, entry: &Entry) -> Result<(), Error> {
+        let failed = |errno| Error::system("stat", &entry.path)(errno);
+        let held = fstat(&entry.dir).map_err(failed)?;
+        match fstatat(&self.dir, id.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(named) if same(held, named) => {}
+            // Somebody else has given it up, and perhaps it is another container's now.
+            Ok(_) | Err(Errno::ENOENT) => return Ok(()),
+            Err(errno) => return Err(failed(errno)),
+        }
         let temporary = temporary_name();
         match renameat(&self.dir, id.as_str(), &self.dir, temporary.as_str()) {
             Ok(()) | Err(Errno::ENOENT) => {}
@@ -261,7 +269,6 @@ impl Entry {
                 Err((_, errno)) => return Err(failed(errno)),
             }
         };
-        let same = |a: FileStat, b: FileStat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
         let locked = fstat(held.as_fd()).map_err(failed)?;
         match fstatat(&self.dir, LOCK, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(named) if same(locked, named) => Ok(Lock(Some(held))),
@@ -346,6 +353,11 @@ fn clear(dir: BorrowedFd<'_>, path: &Path) {
             log::debug!("remove {}/{}: {errno}", path.display(), name.to_string_lossy());
         }
     }
+}
+
+/// True for one and the same file.
+fn same(a: FileStat, b: FileStat) -> bool {
+    (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
 }
 
 /// A name that no id can have and nobody can foresee.
