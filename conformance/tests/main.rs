@@ -20,3 +20,4 @@ mod process;
 mod rootfs;
 mod security;
 mod terminal;
+mod update;

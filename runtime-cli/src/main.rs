@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod pid_file;
 mod root;
+mod size;
 mod socket;
 mod sys;
 mod time;

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::config::{Process, Spec};
+use crate::config::{Process, Resources, Spec};
 use crate::error::io_text;
 use crate::pointer;
 
@@ -134,6 +134,11 @@ pub fn parse_spec(bytes: &[u8]) -> Result<Spec, ParseError> {
 
 /// Reads the `process` object of a `config.json`, standing alone.
 pub fn parse_process(bytes: &[u8]) -> Result<Process, ParseError> {
+    parse(bytes)
+}
+
+/// Reads the `linux.resources` object of a `config.json`, standing alone.
+pub fn parse_resources(bytes: &[u8]) -> Result<Resources, ParseError> {
     parse(bytes)
 }
 

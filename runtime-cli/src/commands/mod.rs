@@ -19,6 +19,7 @@ pub(crate) mod spec;
 pub(crate) mod start;
 pub(crate) mod state;
 mod strict;
+pub(crate) mod update;
 
 use std::path::{Path, PathBuf};
 

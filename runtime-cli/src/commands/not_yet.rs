@@ -16,10 +16,6 @@ pub(crate) fn restore(_: &Globals, _: &Matches) -> Outcome {
     refuse("restore")
 }
 
-pub(crate) fn update(_: &Globals, _: &Matches) -> Outcome {
-    refuse("update")
-}
-
 fn refuse(command: &str) -> Outcome {
     Err(Failure::new(format!("the command {command} is not supported yet")))
 }

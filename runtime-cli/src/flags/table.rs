@@ -79,6 +79,33 @@ pub(crate) const TEXT_OR_JSON: Flag =
 pub(crate) const QUIET: Flag = Flag::switch("quiet", "print ids only").short("q");
 pub(crate) const SPEC_ROOTLESS: Flag = Flag::switch("rootless", "a configuration that needs no privileges");
 
+pub(crate) const RESOURCES: Flag =
+    Flag::value("resources", "FILE", "JSON file with the limits, or - for standard input").short("r");
+pub(crate) const BLKIO_WEIGHT: Flag = Flag::value("blkio-weight", "N", "weight of block I/O, 10 to 1000");
+pub(crate) const CPU_PERIOD: Flag =
+    Flag::value("cpu-period", "MICROSECONDS", "period that the CPU quota counts for");
+pub(crate) const CPU_QUOTA: Flag = Flag::value("cpu-quota", "MICROSECONDS", "CPU time in each period");
+pub(crate) const CPU_BURST: Flag = Flag::value("cpu-burst", "MICROSECONDS", "CPU time that may be saved up");
+pub(crate) const CPU_SHARE: Flag = Flag::value("cpu-share", "N", "weight of CPU time");
+pub(crate) const CPU_RT_PERIOD: Flag =
+    Flag::value("cpu-rt-period", "MICROSECONDS", "period that the realtime budget counts for");
+pub(crate) const CPU_RT_RUNTIME: Flag =
+    Flag::value("cpu-rt-runtime", "MICROSECONDS", "realtime budget in each period");
+pub(crate) const CPU_IDLE: Flag = Flag::value("cpu-idle", "0|1", "run only when nothing else does");
+pub(crate) const CPUSET_CPUS: Flag = Flag::value("cpuset-cpus", "LIST", "CPUs to use");
+pub(crate) const CPUSET_MEMS: Flag = Flag::value("cpuset-mems", "LIST", "memory nodes to use");
+pub(crate) const MEMORY: Flag = Flag::value("memory", "BYTES", "memory limit");
+pub(crate) const MEMORY_RESERVATION: Flag = Flag::value("memory-reservation", "BYTES", "soft memory limit");
+pub(crate) const MEMORY_SWAP: Flag =
+    Flag::value("memory-swap", "BYTES", "limit of memory and swap together, -1 for none");
+pub(crate) const KERNEL_MEMORY: Flag = Flag::value("kernel-memory", "BYTES", "no effect").hidden();
+pub(crate) const KERNEL_MEMORY_TCP: Flag = Flag::value("kernel-memory-tcp", "BYTES", "no effect").hidden();
+pub(crate) const PIDS_LIMIT: Flag = Flag::value("pids-limit", "N", "number of processes, -1 for any");
+pub(crate) const L3_CACHE_SCHEMA: Flag =
+    Flag::value("l3-cache-schema", "SCHEMA", "allocation of the third-level cache");
+pub(crate) const MEM_BW_SCHEMA: Flag =
+    Flag::value("mem-bw-schema", "SCHEMA", "allocation of memory bandwidth");
+
 const IMAGE_PATH: Flag =
     Flag::value("image-path", "DIR", "directory of the image files").default("./checkpoint");
 const WORK_PATH: Flag = Flag::value("work-path", "DIR", "directory for logs and temporary files");
@@ -362,26 +389,26 @@ pub(crate) const COMMANDS: &[Command] = &[
         arguments: Arguments::Exactly(1),
         trailing: false,
         flags: &[
-            Flag::value("resources", "FILE", "JSON file with the limits, or - for standard input").short("r"),
-            Flag::value("blkio-weight", "N", "weight of block I/O, 10 to 1000"),
-            Flag::value("cpu-period", "MICROSECONDS", "period that the CPU quota counts for"),
-            Flag::value("cpu-quota", "MICROSECONDS", "CPU time in each period"),
-            Flag::value("cpu-burst", "MICROSECONDS", "CPU time that may be saved up"),
-            Flag::value("cpu-share", "N", "weight of CPU time"),
-            Flag::value("cpu-rt-period", "MICROSECONDS", "period that the realtime budget counts for"),
-            Flag::value("cpu-rt-runtime", "MICROSECONDS", "realtime budget in each period"),
-            Flag::value("cpu-idle", "0|1", "run only when nothing else does"),
-            Flag::value("cpuset-cpus", "LIST", "CPUs to use"),
-            Flag::value("cpuset-mems", "LIST", "memory nodes to use"),
-            Flag::value("memory", "BYTES", "memory limit"),
-            Flag::value("memory-reservation", "BYTES", "soft memory limit"),
-            Flag::value("memory-swap", "BYTES", "limit of memory and swap together, -1 for none"),
-            Flag::value("kernel-memory", "BYTES", "no effect").hidden(),
-            Flag::value("kernel-memory-tcp", "BYTES", "no effect").hidden(),
-            Flag::value("pids-limit", "N", "number of processes, -1 for any"),
-            Flag::value("l3-cache-schema", "SCHEMA", "allocation of the third-level cache"),
-            Flag::value("mem-bw-schema", "SCHEMA", "allocation of memory bandwidth"),
+            RESOURCES,
+            BLKIO_WEIGHT,
+            CPU_PERIOD,
+            CPU_QUOTA,
+            CPU_BURST,
+            CPU_SHARE,
+            CPU_RT_PERIOD,
+            CPU_RT_RUNTIME,
+            CPU_IDLE,
+            CPUSET_CPUS,
+            CPUSET_MEMS,
+            MEMORY,
+            MEMORY_RESERVATION,
+            MEMORY_SWAP,
+            KERNEL_MEMORY,
+            KERNEL_MEMORY_TCP,
+            PIDS_LIMIT,
+            L3_CACHE_SCHEMA,
+            MEM_BW_SCHEMA,
         ],
-        run: commands::not_yet::update,
+        run: commands::update::run,
     },
 ];

@@ -61,6 +61,17 @@ impl Cgroupfs {
         needed
     }
 
+    /// Sees to it that limits can be written, as far as that can be known before.
+    fn prepare(&self, resources: &Resources, settings: &[Setting], dirs: &[Dir]) -> Result<(), Error> {
+        if let Some(group) = self.saved.unified() {
+            enable(group, &self.needed(settings))?;
+        }
+        match &resources.memory {
+            Some(memory) if memory.check_before_update == Some(true) => self.check_usage(dirs, memory),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a limit below what is in use already. In version 1 the kernel does.
     fn check_usage(&self, dirs: &[Dir], memory: &Memory) -> Result<(), Error> {
         let groups = self.saved.groups.iter().zip(dirs);
@@ -104,20 +115,20 @@ impl Manager for Cgroupfs {
             check_unused(group, dir)?;
         }
         self.saved.taken = true;
-        for group in &self.saved.groups {
-            if group.hierarchy.is_unified() {
-                enable(group, &self.needed(&settings))?;
-            } else if group.hierarchy.has("cpuset") {
-                inherit_cpuset(group)?;
-            }
+        if let Some(group) = self.saved.v1("cpuset") {
+            inherit_cpuset(group)?;
         }
-        if let Some(memory) =
-            resources.memory.as_ref().filter(|memory| memory.check_before_update == Some(true))
-        {
-            self.check_usage(&dirs, memory)?;
-        }
+        self.prepare(resources, &settings, &dirs)?;
         limits::apply(&settings, |setting| self.dir_of(&dirs, setting))?;
         self.filter_devices(&dirs, &rules)
+    }
+
+    fn update(&mut self, changes: &Resources) -> Result<(), Error> {
+        let settings = limits::settings(changes, |controller| self.saved.v1(controller).is_some())?;
+        let find = |group: &Group| group.find()?.ok_or_else(|| Error::Gone { path: group.full_path() });
+        let dirs: Vec<Dir> = self.saved.groups.iter().map(find).collect::<Result<_, _>>()?;
+        self.prepare(changes, &settings, &dirs)?;
+        limits::replace(&settings, |setting| self.dir_of(&dirs, setting))
     }
 
     fn placement(&self, sub_cgroups: &[SubCgroup]) -> Result<Placement, Error> {

@@ -39,6 +39,9 @@ pub trait Manager: std::fmt::Debug + Send + Sync {
     /// [`Manager::saved`] says what that is.
     fn create(&mut self, resources: &Resources) -> Result<(), Error>;
 
+    /// Writes other limits, while there are processes in it. After an error those of before are in force.
+    fn update(&mut self, changes: &Resources) -> Result<(), Error>;
+
     /// How a process gets in, or into a sub-cgroup that exists.
     fn placement(&self, sub_cgroups: &[SubCgroup]) -> Result<Placement, Error>;
 

@@ -11,6 +11,7 @@ mod process;
 mod resources;
 mod seccomp;
 mod template;
+mod update;
 
 use std::collections::BTreeMap;
 

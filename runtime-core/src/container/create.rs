@@ -1,5 +1,6 @@
 //! `create`: from a bundle to a container whose payload waits for `start`.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -115,11 +116,8 @@ struct Making<'a> {
 impl Making<'_> {
     /// Everything from the claimed id to the committed container. Returns the master of the payload's terminal.
     fn make(&mut self) -> Result<Option<OwnedFd>, Error> {
-        let none = Resources::default();
-        let linux = self.draft.config.linux.as_ref();
-        let resources = linux.and_then(|linux| linux.resources.as_ref()).unwrap_or(&none);
         let mut cgroup = cgroup::open(self.record.cgroup.clone());
-        let made = cgroup.create(resources);
+        let made = cgroup.create(&self.draft.resources());
         self.record.cgroup = cgroup.saved().clone();
         made?;
         let notify_dir = self.draft.options.notify_socket.then(|| notify::prepare(self.entry)).transpose()?;
@@ -260,6 +258,12 @@ impl<'a> Draft<'a> {
         Ok(Self { config, host: Host::get()?, id, bundle, options })
     }
 
+    /// The container's limits and device rules.
+    fn resources(&self) -> Cow<'_, Resources> {
+        let given = self.config.linux.as_ref().and_then(|linux| linux.resources.as_ref());
+        given.map_or_else(Cow::default, Cow::Borrowed)
+    }
+
     /// Which cgroup the container will have.
     fn cgroup(&self) -> Result<cgroup::Saved, Error> {
         let path = self.config.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
@@ -340,6 +344,7 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         creator: Some(Creator { identity, command: draft.options.command }),
         init: None,
         cgroup: draft.cgroup()?,
+        resources: Resources::default().updated(&draft.resources()),
         process: spec.process.clone().ok_or(Error::NoProcess)?,
         hooks: Hooks {
             poststart: hooks.poststart.clone(),

@@ -8,6 +8,7 @@ mod notify;
 mod pause;
 mod start;
 mod state;
+mod update;
 mod wait;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use crate::cgroup;
-use crate::config::{Hooks, Process};
+use crate::config::{Hooks, Process, Resources};
 
 /// The version of the record that this library writes; it reads all older ones.
 pub(crate) const VERSION: u32 = 1;
@@ -37,6 +37,9 @@ pub(crate) struct Record {
     pub(crate) init: Option<Init>,
     /// Its cgroup, written down before it is made.
     pub(crate) cgroup: cgroup::Saved,
+    /// The limits in force, without the device rules.
+    #[serde(default)]
+    pub(crate) resources: Resources,
     /// `process` of the config: what `exec` starts from.
     pub(crate) process: Process,
     /// `hooks` of the config: those that run after `create`.

@@ -25,8 +25,9 @@ pub(super) fn v1(memory: &Memory) -> Result<Vec<Setting>, Error> {
         let pointer = "/linux/resources/memory/kernelTCP";
         settings.push(Setting::new(pointer, "memory.kmem.tcp.limit_in_bytes", tcp));
     }
-    if memory.disable_oom_killer == Some(true) {
-        settings.push(Setting::new("/linux/resources/memory/disableOOMKiller", "memory.oom_control", 1));
+    if let Some(disable) = memory.disable_oom_killer {
+        let pointer = "/linux/resources/memory/disableOOMKiller";
+        settings.push(Setting::new(pointer, "memory.oom_control", u8::from(disable)));
     }
     if let Some(swappiness) = memory.swappiness {
         let pointer = "/linux/resources/memory/swappiness";

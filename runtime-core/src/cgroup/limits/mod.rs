@@ -11,7 +11,7 @@ mod unified;
 
 use std::borrow::Cow;
 
-pub(super) use apply::apply;
+pub(super) use apply::{apply, replace};
 pub(super) use memory::check_usage;
 
 use super::Error;
