@@ -9,12 +9,13 @@ use std::mem;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
+use runtime_core::rfc3339;
 use serde::Serialize;
 
 use crate::failure::{Detail, Failure};
-use crate::time::Timestamp;
 
 static SINK: OnceLock<Sink> = OnceLock::new();
 
@@ -91,7 +92,7 @@ struct Event<'a> {
 
 impl<'a> Event<'a> {
     fn new(level: &'static str, msg: &'a str) -> Self {
-        let time = Timestamp::now().to_string();
+        let time = now();
         Self { file: None, func: None, level, msg, time, error: None, warnings: &[] }
     }
 
@@ -147,7 +148,7 @@ impl Log for Sink {
         };
         let msg = record.args().to_string();
         if self.format == Format::Json && !self.debug {
-            self.held().push(Held { level, msg, time: Timestamp::now().to_string() });
+            self.held().push(Held { level, msg, time: now() });
             return;
         }
         let mut event = Event::new(level, &msg);
@@ -159,6 +160,12 @@ impl Log for Sink {
     }
 
     fn flush(&self) {}
+}
+
+/// The time in whole seconds, as engines know it from runc.
+fn now() -> String {
+    let seconds = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    rfc3339(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 fn open(path: &Path) -> Result<File, Failure> {

@@ -14,7 +14,6 @@ mod root;
 mod size;
 mod socket;
 mod sys;
-mod time;
 
 use std::env;
 use std::ffi::OsString;
