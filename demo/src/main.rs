@@ -48,7 +48,7 @@ fn main() {
     let attempts: [Attempt; 4] = [
         ("write to its root", || fs::write("/new", "")),
         ("change a kernel parameter", || fs::write("/proc/sys/kernel/panic", "1")),
-        ("read the kernel's memory", || some(fs::read("/proc/kcore"))),
+        ("look at the kernel's timers", || some(fs::read("/proc/timer_list"))),
         ("look at the firmware", || empty("/sys/firmware")),
     ];
     for (what, attempt) in attempts {
