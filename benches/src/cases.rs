@@ -91,7 +91,7 @@ fn run_seccomp<'a>(lab: &'a Lab, subject: &'a Subject) -> Result<Round<'a>> {
         return Err(Error::Unfit("skipped: no profile given with --seccomp".into()));
     }
     if subject.kind == Kind::Floor {
-        return Err(Error::NotOfTheFloor);
+        return Err(Error::Inapplicable);
     }
     run(lab, subject, "run, seccomp", Shape { seccomp: true, ..Shape::TRUE })
 }

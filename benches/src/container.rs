@@ -15,6 +15,7 @@ use crate::config::{Shape, config};
 use crate::error::{At, Error, Result};
 use crate::lab::Lab;
 use crate::results::Pace;
+use crate::session::Session;
 use crate::stats::Cost;
 use crate::subject::{Kind, Subject};
 
@@ -28,6 +29,8 @@ pub(crate) struct Container<'a> {
     exists: bool,
     /// The floor in the foreground of its container: it has no other way to keep one.
     floor: Option<Child>,
+    /// The process that calls the library for it.
+    session: Option<Session>,
 }
 
 impl<'a> Container<'a> {
@@ -39,7 +42,11 @@ impl<'a> Container<'a> {
         fs::create_dir_all(subject.state_root(lab)).at(&bundle)?;
         let text = config(lab, &id, &shape).to_string();
         fs::write(bundle.join("config.json"), text).at(&bundle)?;
-        Ok(Self { lab, subject, id, bundle, shape, exists: false, floor: None })
+        let session = match subject.kind {
+            Kind::Library => Some(Session::start(&subject.program, &subject.state_root(lab), &bundle, &id)?),
+            _ => None,
+        };
+        Ok(Self { lab, subject, id, bundle, shape, exists: false, floor: None, session })
     }
 
     /// A command of the runtime.
@@ -61,18 +68,22 @@ impl<'a> Container<'a> {
         call.time()
     }
 
-    fn runtime_only(&self) -> Result<()> {
-        match self.subject.kind {
-            Kind::Runtime => Ok(()),
-            Kind::Floor => Err(Error::NotOfTheFloor),
+    /// Has the library do it, or calls the command.
+    fn operate(&self, pace: Pace, operation: &str, call: impl FnOnce() -> Result<Call<'a>>) -> Result<Cost> {
+        if let Some(session) = &self.session {
+            self.lab.rest(pace);
+            return session.ask(operation);
         }
+        self.time(pace, call()?)
     }
 
     /// `create`.
     pub(crate) fn create(&mut self, pace: Pace) -> Result<Cost> {
-        self.runtime_only()?;
+        if self.subject.kind == Kind::Floor {
+            return Err(Error::Inapplicable);
+        }
         self.exists = true;
-        self.time(pace, self.call_create())
+        self.operate(pace, "create", || Ok(self.call_create()))
     }
 
     /// The command line of `create`.
@@ -82,20 +93,28 @@ impl<'a> Container<'a> {
 
     /// `start`.
     pub(crate) fn start(&self, pace: Pace) -> Result<Cost> {
-        self.time(pace, self.call("start").args([&self.id]))
+        self.operate(pace, "start", || Ok(self.call_small("start", &[])))
     }
 
     /// `delete`, perhaps with `--force`.
     pub(crate) fn delete(&mut self, pace: Pace, force: bool) -> Result<Cost> {
-        let flags = if force { &["--force"][..] } else { &[] };
-        let cost = self.time(pace, self.call("delete").args(flags).args([&self.id]))?;
+        let cost = if force {
+            self.operate(pace, "delete --force", || Ok(self.call_delete_forced()))?
+        } else {
+            self.operate(pace, "delete", || Ok(self.call_small("delete", &[])))?
+        };
         self.exists = false;
         Ok(cost)
     }
 
+    /// The command line of `delete --force`.
+    pub(crate) fn call_delete_forced(&self) -> Call<'a> {
+        self.call("delete").args(["--force", &self.id])
+    }
+
     /// `run`, to the end of the payload.
     pub(crate) fn run(&self, pace: Pace) -> Result<Cost> {
-        let result = self.time(pace, self.call_run(&[]));
+        let result = self.operate(pace, "run", || Ok(self.call_run(&[])));
         if result.is_err() {
             self.remove_remains();
         }
@@ -121,7 +140,7 @@ impl<'a> Container<'a> {
 
     /// Makes it run, without taking the time.
     pub(crate) fn launch(&mut self) -> Result<()> {
-        if self.subject.kind == Kind::Runtime {
+        if self.subject.kind != Kind::Floor {
             self.create(Pace::Tight)?;
             return self.start(Pace::Tight).map(drop);
         }
@@ -145,14 +164,14 @@ impl<'a> Container<'a> {
 
     /// `exec` of `true`, in the foreground, perhaps upon a terminal.
     pub(crate) fn exec(&self, pace: Pace, terminal: Option<BorrowedFd<'_>>) -> Result<Cost> {
-        let call = match (self.subject.kind, terminal) {
+        match (self.subject.kind, terminal) {
+            (_, None) => self.operate(pace, "exec", || self.call_exec()),
             (Kind::Runtime, Some(terminal)) => {
-                self.call("exec").args(["--tty", &self.id]).args(Shape::TRUE.args).terminal(terminal)
+                let call = self.call("exec").args(["--tty", &self.id]).args(Shape::TRUE.args);
+                self.time(pace, call.terminal(terminal))
             }
-            (Kind::Floor, Some(_)) => return Err(Error::NotOfTheFloor),
-            (_, None) => self.call_exec()?,
-        };
-        self.time(pace, call)
+            (_, Some(_)) => Err(Error::Inapplicable),
+        }
     }
 
     /// The command line of `exec` of `true`.
@@ -167,13 +186,14 @@ impl<'a> Container<'a> {
 
     /// A command that only looks or signals. The floor of these is a process that starts and ends.
     pub(crate) fn small(&self, pace: Pace, command: &str, more: &[&str]) -> Result<Cost> {
-        self.time(pace, self.call_small(command, more))
+        let operation = [&[command], more].concat().join(" ");
+        self.operate(pace, &operation, || Ok(self.call_small(command, more)))
     }
 
     /// The command line of [`Self::small`].
     pub(crate) fn call_small(&self, command: &str, more: &[&str]) -> Call<'a> {
         match self.subject.kind {
-            Kind::Runtime => self.call(command).args([&self.id]).args(more),
+            Kind::Runtime | Kind::Library => self.call(command).args([&self.id]).args(more),
             Kind::Floor => self.lab.call(&self.subject.program, &self.id).args(["exit"]),
         }
     }
@@ -197,9 +217,11 @@ impl<'a> Container<'a> {
 
     /// Cleans up after a command that failed, by the runtime's own means; what these leave, the final sweep takes.
     fn remove_remains(&self) {
-        if self.subject.kind == Kind::Runtime {
-            let _ = self.call("delete").args(["--force", &self.id]).time();
-        }
+        let _ = match (&self.session, self.subject.kind) {
+            (Some(session), _) => session.ask("delete --force"),
+            (None, Kind::Floor) => Ok(Cost::default()),
+            (None, _) => self.call_delete_forced().time(),
+        };
         for hierarchy in &self.lab.hierarchies {
             let _ = fs::remove_dir(hierarchy.dir.join(&self.lab.group).join(&self.id));
         }

@@ -23,8 +23,8 @@ pub(crate) struct Crowd<'a> {
 impl<'a> Crowd<'a> {
     /// Creates so many containers.
     pub(crate) fn new(lab: &'a Lab, subject: &'a Subject, size: usize) -> Result<Self> {
-        if subject.kind == Kind::Floor {
-            return Err(Error::NotOfTheFloor);
+        if subject.kind != Kind::Runtime {
+            return Err(Error::Inapplicable);
         }
         let member = |number| Container::new(lab, subject, &format!("crowd{number}"), Shape::SLEEP);
         let mut crowd = Self { members: (0..size).map(member).collect::<Result<_>>()? };

@@ -23,9 +23,9 @@ pub(crate) enum Error {
     /// The case cannot be had here.
     #[error("{0}")]
     Unfit(String),
-    /// The case means nothing for the floor.
-    #[error("the floor has no such command")]
-    NotOfTheFloor,
+    /// The case means nothing for this program.
+    #[error("it has no such command")]
+    Inapplicable,
 }
 
 /// The result of this program's functions.

@@ -8,10 +8,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
 
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{Pid, geteuid};
 
@@ -28,6 +30,7 @@ mod measure;
 mod quantities;
 mod report;
 mod results;
+mod session;
 mod stats;
 mod subject;
 mod view;
@@ -62,7 +65,10 @@ fn go(words: Vec<OsString>) -> Result<()> {
         return Err(Error::Usage("the benchmark needs root".into()));
     }
     match &args.measure {
-        Some(dir) => measure::section(&args, dir),
+        Some(dir) => {
+            stops().thread_unblock().at("the signal mask")?;
+            measure::section(&args, dir)
+        }
         None => orchestrate(&args, &words),
     }
 }
@@ -77,10 +83,9 @@ fn orchestrate(args: &Args, words: &[OsString]) -> Result<()> {
         Some(view) => vec![view],
         None => available,
     };
-    // Orphaned containers come to this process, and an interrupt ends only the measuring one: this one cleans up.
+    // Orphaned containers come to this process, which reaps them.
     set_child_subreaper(true).at("the role of a subreaper")?;
-    let stops = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect::<SigSet>();
-    stops.thread_block().at("the signal mask")?;
+    pass_on_signals()?;
     let mut sections = Vec::new();
     for view in views {
         let dir = env::temp_dir().join(format!("corten-bench.{}", std::process::id()));
@@ -96,6 +101,29 @@ fn orchestrate(args: &Args, words: &[OsString]) -> Result<()> {
     report::write(&args.out, &sections)
 }
 
+/// The signals that should end the benchmark. A child starts with the mask of its parent.
+fn stops() -> SigSet {
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect()
+}
+
+/// The process that measures, or 0.
+static MEASURING: AtomicI32 = AtomicI32::new(0);
+
+/// Lets a signal that should end the benchmark end the measuring process alone: this one cleans up after it.
+fn pass_on_signals() -> Result<()> {
+    stops().thread_block().at("the signal mask")?;
+    thread::spawn(|| {
+        while let Ok(signal) = stops().wait() {
+            let pid = MEASURING.load(Ordering::Relaxed);
+            if pid > 0 {
+                // It may have had the same signal from the terminal, and be gone.
+                let _ = kill(Pid::from_raw(pid), signal);
+            }
+        }
+    });
+    Ok(())
+}
+
 /// Runs this program again for one view, and reads what it measured.
 fn measure_apart(words: &[OsString], view: View, dir: &Path) -> Result<Section> {
     fs::create_dir(dir).at(dir)?;
@@ -104,17 +132,24 @@ fn measure_apart(words: &[OsString], view: View, dir: &Path) -> Result<Section> 
     let child =
         command.args(words).args(["--view", view.name()]).arg("--measure").arg(dir).spawn().at("bench")?;
     let pid = Pid::from_raw(child.id() as i32);
-    loop {
-        match wait() {
-            Ok(WaitStatus::Exited(ended, 0)) if ended == pid => break,
-            Ok(status) if status.pid() == Some(pid) => {
-                return Err(Error::Failed(format!("the view {} was not measured", view.name())));
-            }
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(e) => return Err(e).at("wait"),
-        }
+    MEASURING.store(pid.as_raw(), Ordering::Relaxed);
+    let status = reap_until(pid);
+    MEASURING.store(0, Ordering::Relaxed);
+    if status? != WaitStatus::Exited(pid, 0) {
+        return Err(Error::Failed(format!("the view {} was not measured", view.name())));
     }
     let path = dir.join("section.json");
     let text = fs::read(&path).at(&path)?;
     serde_json::from_slice(&text).at(&path)
+}
+
+/// Reaps whatever ends, until this child does.
+fn reap_until(pid: Pid) -> Result<WaitStatus> {
+    loop {
+        match wait() {
+            Ok(status) if status.pid() == Some(pid) => return Ok(status),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(e).at("wait"),
+        }
+    }
 }

@@ -109,6 +109,9 @@ fn peaks(lab: &Lab, subject: &Subject) -> Result<Vec<Option<f64>>> {
         let size = text.lines().next_back().and_then(|line| line.parse().ok());
         size.map(Some).ok_or_else(|| Error::Failed(format!("the meter says {text:?}")))
     };
+    if subject.kind == Kind::Library {
+        return Err(Error::Inapplicable);
+    }
     let to_end = Container::new(lab, subject, "run", Shape::TRUE)?;
     let mut container = Container::new(lab, subject, "peak", Shape::SLEEP)?;
     if subject.kind == Kind::Floor {
@@ -125,7 +128,7 @@ fn peaks(lab: &Lab, subject: &Subject) -> Result<Vec<Option<f64>>> {
         metered(container.call_small("kill", &["CONT"]))?,
         metered(container.call_exec()?)?,
         metered(container.call("list"))?,
-        metered(container.call("delete").args(["--force", &container.id]))?,
+        metered(container.call_delete_forced())?,
     ];
     container.set_exists(false);
     peaks.push(metered(to_end.call_run(&[]))?);
@@ -188,6 +191,9 @@ fn kib(text: &str, name: &str) -> f64 {
 /// The lowest memory limit with which `true` runs three times out of three.
 fn lowest_limit(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
     vec![row("lowest memory limit that runs true", Unit::KiB, subjects, |subject| {
+        if subject.kind == Kind::Library {
+            return Err(Error::Inapplicable);
+        }
         if !lab.limits_memory() {
             return Err(Error::Unfit("this view has no memory controller".into()));
         }
@@ -211,7 +217,10 @@ fn lowest_limit(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
 /// The size of the program, and of what runs in a container until it is started.
 fn size(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
     let file = |path: &str| fs::metadata(path).at(path).map(|data| data.len() as f64 / 1024.0);
-    let program = |subject: &Subject| file(&subject.program.to_string_lossy());
+    let program = |subject: &Subject| match subject.kind {
+        Kind::Library => Err(Error::Inapplicable),
+        _ => file(&subject.program.to_string_lossy()),
+    };
     let init = |subject: &Subject| {
         let crowd = Crowd::new(lab, subject, 1)?;
         let pids = crowd.members.first().map(|member| lab.processes(&member.id)).transpose()?;

@@ -9,7 +9,7 @@ use crate::chart;
 use crate::error::{At, Result};
 use crate::results::{Cell, Pace, Row, Section, Unit};
 use crate::stats::Times;
-use crate::subject::{BARE_FLOOR, FLOOR, OURS};
+use crate::subject::{BARE_FLOOR, FLOOR, LIBRARY, OURS};
 use crate::view::View;
 
 const INTRODUCTION: &str = "\
@@ -184,7 +184,7 @@ fn shortened(message: &str) -> String {
 /// Ours to the floor, and the peers to ours; without ours, all to the floor.
 fn ratio_pairs<'a>(subjects: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     let runtimes: Vec<&str> =
-        subjects.iter().copied().filter(|name| ![FLOOR, BARE_FLOOR].contains(name)).collect();
+        subjects.iter().copied().filter(|name| ![FLOOR, BARE_FLOOR, LIBRARY].contains(name)).collect();
     let floor = subjects.iter().copied().find(|name| *name == FLOOR);
     let ours = runtimes.iter().copied().find(|name| *name == OURS);
     let to_floor = runtimes.iter().filter(|name| ours.is_none_or(|ours| ours == **name));

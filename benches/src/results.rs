@@ -100,7 +100,7 @@ impl Cell {
     /// What stands in the place of figures; nothing where none were to be expected.
     pub(crate) fn of_error(error: &Error) -> Option<Self> {
         match error {
-            Error::NotOfTheFloor => None,
+            Error::Inapplicable => None,
             error => Some(Self::None(error.to_string())),
         }
     }

@@ -11,16 +11,20 @@ use crate::results::{Pace, SubjectInfo};
 /// The peers that are looked for when none is named.
 const KNOWN: [&str; 4] = ["corten", "crun", "runc", "youki"];
 
-/// The floors, and what they are.
-const FLOORS: [(&str, &str); 2] = [
-    (FLOOR, "the least kernel work for the same container, static-pie with glibc"),
-    (BARE_FLOOR, "the same without a C library"),
+/// The programs that come with the benchmark.
+const OWN: [(&str, Kind, &str); 3] = [
+    (FLOOR, Kind::Floor, "the least kernel work for the same container, static-pie with glibc"),
+    (BARE_FLOOR, Kind::Floor, "the same without a C library"),
+    (LIBRARY, Kind::Library, "runtime-core of this workspace, called by a process that stays"),
 ];
 
 /// The name of the floor that ratios refer to.
 pub(crate) const FLOOR: &str = "floor";
 /// The name of the floor without a C library.
 pub(crate) const BARE_FLOOR: &str = "floor-bare";
+
+/// The name of the program that calls the library.
+pub(crate) const LIBRARY: &str = "library";
 
 /// The name of the program that the others are compared with.
 pub(crate) const OURS: &str = "corten";
@@ -32,6 +36,8 @@ pub(crate) enum Kind {
     Floor,
     /// An OCI runtime with runc's command line.
     Runtime,
+    /// Our library in a process that stays; its `run` creates, starts, waits and deletes.
+    Library,
 }
 
 /// A program that is measured.
@@ -43,15 +49,14 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The floors, and the named programs or the known ones.
+    /// Those that come with the benchmark, and the named programs or the known ones.
     pub(crate) fn all(lab: &Lab, named: &[(String, PathBuf)]) -> Result<Vec<Self>> {
         let named = if named.is_empty() {
             KNOWN.iter().filter_map(|name| Some(((*name).to_owned(), find_program(name)?))).collect()
         } else {
             named.to_vec()
         };
-        let mut subjects: Vec<Self> =
-            FLOORS.iter().filter_map(|(name, what)| Self::floor(name, what)).collect();
+        let mut subjects: Vec<Self> = OWN.iter().filter_map(Self::own).collect();
         for (name, program) in named {
             let program =
                 program.canonicalize().map_err(|e| Error::Usage(format!("{}: {e}", program.display())))?;
@@ -62,12 +67,12 @@ impl Subject {
         Ok(subjects)
     }
 
-    fn floor(name: &str, what: &str) -> Option<Self> {
+    fn own((name, kind, what): &(&str, Kind, &str)) -> Option<Self> {
         let Some(program) = own_program(name) else {
-            eprintln!("no {name}: benches/floor/build makes it");
+            eprintln!("no {name} beside this program: benches/run builds it");
             return None;
         };
-        Some(Self { name: name.to_owned(), program, kind: Kind::Floor, version: what.to_owned() })
+        Some(Self { name: (*name).to_owned(), program, kind: *kind, version: (*what).to_owned() })
     }
 
     /// What the results say of it; runs a container to see whether it can.
