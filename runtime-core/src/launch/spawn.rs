@@ -10,6 +10,8 @@ use std::arch::asm;
 use std::ffi::{CString, c_char, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::thread;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -59,7 +61,7 @@ pub(crate) struct Child {
 pub(crate) fn spawn(request: &Request<'_>) -> Result<Child, Error> {
     let mut refused = None;
     for way in Way::ALL {
-        match spawn_by(request, way) {
+        match spawn_patiently(request, way) {
             Err(error) if error.denies_image() => refused = refused.or(Some(error)),
             answer => return answer,
         }
@@ -67,7 +69,23 @@ pub(crate) fn spawn(request: &Request<'_>) -> Result<Child, Error> {
     Err(refused.unwrap_or(Error::System { doing: Error::EXECUTE, errno: Errno::EACCES }))
 }
 
-pub(super) fn spawn_by(request: &Request<'_>, way: Way) -> Result<Child, Error> {
+/// Tries again while the image seems to be open for writing: a child that another thread starts has a copy of the
+/// descriptor until its own exec. A memfd does not mind.
+pub(super) fn spawn_patiently(request: &Request<'_>, way: Way) -> Result<Child, Error> {
+    for _ in 0..100 {
+        match spawn_by(request, way) {
+            Err(Error::System { errno: Errno::EBUSY | Errno::ETXTBSY, doing })
+                if [Error::MAKE_IMAGE, Error::EXECUTE].contains(&doing) =>
+            {
+                thread::sleep(Duration::from_millis(1));
+            }
+            answer => return answer,
+        }
+    }
+    spawn_by(request, way)
+}
+
+fn spawn_by(request: &Request<'_>, way: Way) -> Result<Child, Error> {
     let image = Image::new(request.program, way)?;
     let (channel, theirs) = Channel::new().map_err(Error::system("make a channel to init"))?;
     // The payload's first, then the channel, the image, and what the steps name.

@@ -1,13 +1,15 @@
 //! Damaged programs, busy callers, large callers, hosts that forbid a memfd.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 
 use super::*;
 use crate::launch::image::{Image, Way};
-use crate::launch::spawn::spawn_by;
+use crate::launch::spawn::spawn_patiently;
 
 const ALL: u64 =
     (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWNET)
@@ -96,35 +98,52 @@ fn damaged_mounts() {
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
+/// Threads that do something over and over, until this is dropped.
+struct Busy(Arc<AtomicBool>, Vec<thread::JoinHandle<()>>);
+
+impl Busy {
+    fn new(threads: usize, work: fn()) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let thread = |_| {
+            let done = Arc::clone(&done);
+            thread::spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    work();
+                }
+            })
+        };
+        let threads = (0..threads).map(thread).collect();
+        Self(done, threads)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        for thread in self.1.drain(..) {
+            thread.join().unwrap();
+        }
+    }
+}
+
 #[test]
 fn busy_threads() {
-    let done = AtomicBool::new(false);
-    let program = shell(&[], "exit 0");
-    std::thread::scope(|scope| {
-        for thread in 0..8 {
-            let done = &done;
-            scope.spawn(move || {
-                while !done.load(Ordering::Relaxed) {
-                    let kept: Vec<String> = (0..100).map(|n| format!("{n:>n$}")).collect();
-                    // Nobody else in this program changes the environment; reading takes the same lock.
-                    let _ = (std::env::vars().count(), std::env::var_os("PATH"), kept.len());
-                    if thread == 0 {
-                        log::warn!("still busy");
-                    }
-                }
-            });
-        }
-        for _ in 0..300 {
-            let null = File::options().read(true).write(true).open("/dev/null").unwrap();
-            let payload = [null.as_fd(); 3];
-            let request =
-                Request { program: &program, payload: &payload, extra: &[], namespaces: 0, cgroup: None };
-            let child = spawn(&request).unwrap();
-            let status = waitid(Id::PIDFd(child.pidfd.as_fd()), WaitPidFlag::WEXITED).unwrap();
-            assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
-        }
-        done.store(true, Ordering::Relaxed);
+    let _busy = Busy::new(8, || {
+        let kept: Vec<String> = (0..100).map(|n| format!("{n:>n$}")).collect();
+        // Nobody in this program changes the environment; reading takes the same lock.
+        let read = (std::env::vars().count(), std::env::var_os("PATH"));
+        log::warn!("still busy {} {read:?}", kept.len());
     });
+    let program = shell(&[], "exit 0");
+    for _ in 0..300 {
+        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+        let payload = [null.as_fd(); 3];
+        let request =
+            Request { program: &program, payload: &payload, extra: &[], namespaces: 0, cgroup: None };
+        let child = spawn(&request).unwrap();
+        let status = waitid(Id::PIDFd(child.pidfd.as_fd()), WaitPidFlag::WEXITED).unwrap();
+        assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
+    }
 }
 
 /// The best of some times that `spawn` takes.
@@ -173,7 +192,7 @@ fn every_way_to_an_image() {
         let payload = [null.as_fd(); 3];
         let request =
             Request { program: &program, payload: &payload, extra: &[], namespaces: 0, cgroup: None };
-        let child = spawn_by(&request, way).unwrap();
+        let child = spawn_patiently(&request, way).unwrap();
         assert_eq!(child.way, way);
         let status = waitid(Id::PIDFd(child.pidfd.as_fd()), WaitPidFlag::WEXITED).unwrap();
         assert!(matches!(status, WaitStatus::Exited(_, 4)), "{way:?}: {status:?}");
@@ -186,7 +205,8 @@ fn images_cannot_be_changed() {
         if way == Way::Tmpfs && !root() {
             continue;
         }
-        let image = Image::new(&program(&[]), way).unwrap();
+        // A child of another test may have a copy of the writer for a moment.
+        let image = (0..100).find_map(|_| Image::new(&program(&[]), way).ok()).unwrap();
         use std::os::fd::AsRawFd;
         let path = format!("/proc/self/fd/{}", image.as_fd().as_raw_fd());
         let written = File::options()
@@ -217,7 +237,7 @@ fn refusing(call: libc::c_long, errno: Errno, test: impl FnOnce() + Send) {
         filter(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
         filter(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
             // SAFETY: the filter and its length belong together and live through the call; it is for this thread.
@@ -272,4 +292,21 @@ fn fresh_user_namespace() {
     let steps = [Step::Sethostname { name: Str::from("inside") }];
     let ended = run_with(&shell(&steps, "uname -n; grep CapEff /proc/self/status"), namespaces, &[]);
     assert!(ended.output.starts_with("inside\nCapEff:\t0000"), "{ended:?}");
+}
+
+#[test]
+fn other_threads_start_children_too() {
+    let _others = Busy::new(2, || drop(std::process::Command::new("/bin/true").status()));
+    let program = shell(&[], "exit 0");
+    for way in Way::ALL.iter().cycle().take(60) {
+        if *way == Way::Tmpfs && !geteuid().is_root() {
+            continue;
+        }
+        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+        let payload = [null.as_fd(); 3];
+        let request =
+            Request { program: &program, payload: &payload, extra: &[], namespaces: 0, cgroup: None };
+        let child = spawn_patiently(&request, *way).unwrap();
+        waitid(Id::PIDFd(child.pidfd.as_fd()), WaitPidFlag::WEXITED).unwrap();
+    }
 }
