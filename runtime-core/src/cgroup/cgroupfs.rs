@@ -156,27 +156,11 @@ impl Manager for Cgroupfs {
     }
 
     fn kill(&self) -> Result<(), Error> {
-        let own = self.saved.owned();
-        let freezer = Freezer::of(&own)?;
-        if let Some(dir) = own.unified().map(Group::find).transpose()?.flatten() {
-            dir.write("cgroup.kill", "1")?;
-            return match freezer {
-                // Under the freezer of version 1 a signal waits.
-                Some(freezer @ Freezer::V1(_)) => freezer.thaw(),
-                _ => Ok(()),
-            };
+        match kill_all(&self.saved.owned()) {
+            // Removed meanwhile: nobody was left in it.
+            Err(error) if error.is_gone() => Ok(()),
+            outcome => outcome,
         }
-        for _ in 0..KILL_ROUNDS {
-            let frozen = freezer.as_ref().map(Freezer::freeze);
-            let killed = kill_each(&own);
-            freezer.as_ref().map_or(Ok(()), Freezer::thaw)?;
-            // Nothing is born in a frozen cgroup: one round gets all.
-            if killed? == 0 || matches!(frozen, Some(Ok(()))) {
-                break;
-            }
-            std::thread::sleep(PAUSE);
-        }
-        Ok(())
     }
 
     fn remove(&mut self, timeout: Duration) -> Result<(), Error> {
@@ -192,6 +176,30 @@ fn pids(saved: &Saved) -> Result<Vec<i32>, Error> {
         collect_pids(&dir, &mut pids)?;
     }
     Ok(pids)
+}
+
+/// Sends SIGKILL to all processes, frozen ones too.
+fn kill_all(own: &Saved) -> Result<(), Error> {
+    let freezer = Freezer::of(own)?;
+    if let Some(dir) = own.unified().map(Group::find).transpose()?.flatten() {
+        dir.write("cgroup.kill", "1")?;
+        return match freezer {
+            // Under the freezer of version 1 a signal waits.
+            Some(freezer @ Freezer::V1(_)) => freezer.thaw(),
+            _ => Ok(()),
+        };
+    }
+    for _ in 0..KILL_ROUNDS {
+        let frozen = freezer.as_ref().map(Freezer::freeze);
+        let killed = kill_each(own);
+        freezer.as_ref().map_or(Ok(()), Freezer::thaw)?;
+        // Nothing is born in a frozen cgroup: one round gets all.
+        if killed? == 0 || matches!(frozen, Some(Ok(()))) {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
 }
 
 /// Sends SIGKILL to each process, and says to how many.
@@ -323,8 +331,9 @@ fn collect_pids(dir: &Dir, pids: &mut Vec<i32>) -> Result<(), Error> {
         Ok(list) => {
             pids.extend(list.lines().filter_map(|line| line.parse().ok()).filter(|pid: &i32| *pid > 0))
         }
-        // A threaded cgroup: its processes are those of the one above. Or one that is gone meanwhile.
-        Err(Error::Io { errno: Errno::EOPNOTSUPP | Errno::ENODEV | Errno::ENOENT, .. }) => {}
+        // A threaded cgroup: its processes are those of the one above.
+        Err(Error::Io { errno: Errno::EOPNOTSUPP, .. }) => {}
+        Err(error) if error.is_gone() => return Ok(()),
         Err(error) => return Err(error),
     }
     for child in dir.children()? {

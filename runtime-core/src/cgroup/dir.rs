@@ -85,8 +85,12 @@ impl Dir {
         Ok(())
     }
 
-    /// Names of the child cgroups.
+    /// Names of the child cgroups; of one that is removed meanwhile there are none.
     pub(super) fn children(&self) -> Result<Vec<String>, Error> {
+        self.list().or_else(|error| if error.is_gone() { Ok(Vec::new()) } else { Err(error) })
+    }
+
+    fn list(&self) -> Result<Vec<String>, Error> {
         let fd = self.open(".", OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
         let mut entries = Entries::from_fd(fd).map_err(|errno| self.error("read", ".", errno))?;
         let mut names = Vec::new();

@@ -157,6 +157,11 @@ impl Error {
             _ => None,
         }
     }
+
+    /// True where a cgroup that has been found is no longer there.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Io { errno: Errno::ENOENT | Errno::ENODEV, .. })
+    }
 }
 
 fn limit_hint(errno: Errno) -> &'static str {

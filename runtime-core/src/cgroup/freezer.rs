@@ -52,12 +52,13 @@ impl Freezer {
         self.change(false)
     }
 
-    /// Whether the processes are stopped or about to be, by this cgroup or one above.
+    /// Whether the processes are stopped or about to be, by this cgroup or one above. One that is removed meanwhile has none.
     pub(super) fn is_frozen(&self) -> Result<bool, Error> {
-        match self {
+        let frozen = match self {
             Self::V1(dir) => is_frozen_v1(dir),
             Self::V2(dir) => is_frozen_v2(dir),
-        }
+        };
+        frozen.or_else(|error| if error.is_gone() { Ok(false) } else { Err(error) })
     }
 
     fn request(&self, frozen: bool) -> Result<(), Error> {

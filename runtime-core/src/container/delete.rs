@@ -56,9 +56,12 @@ impl Runtime {
 }
 
 fn force(store: &Store, id: &Id, entry: &Entry) -> Result<(), Error> {
-    let lock = match entry.lock_exclusive_for(LOCK_PATIENCE)? {
-        Some(lock) => lock,
-        None => {
+    let lock = match entry.lock_exclusive_for(LOCK_PATIENCE) {
+        Ok(Some(lock)) => lock,
+        // It has been deleted meanwhile, or is no container's directory.
+        Err(Error::NotFound) => return store.release(id, entry),
+        Err(error) => return Err(error),
+        Ok(None) => {
             // Whoever holds the lock sees init end, fails and rolls back.
             let record = entry.read()?;
             end_processes(&record)?;

@@ -83,23 +83,28 @@ impl Store {
 
     /// Claims an id: from here on it exists, locked, with its record.
     pub(crate) fn claim(&self, id: &Id, record: &Record) -> Result<(Entry, Lock), Error> {
-        let temporary = self.temporary()?;
-        let entry = self.entry(temporary.as_str())?;
-        let claimed = entry.try_lock(FlockArg::LockExclusive).and_then(|lock| {
-            entry.write(record)?;
-            let names = (c_name(&temporary), c_name(id.as_str()));
-            match sys::rename_noreplace(&self.dir, &names.0, &names.1) {
-                Ok(()) => Ok(lock),
-                Err(Errno::EEXIST) => Err(Error::AlreadyExists),
-                Err(errno) => Err(Error::system("rename", &entry.path)(errno)),
+        loop {
+            let temporary = self.temporary()?;
+            match self.claim_from(&temporary, id, record) {
+                // Swept before it was locked, as if it were what a killed claim has left.
+                Err(Error::NotFound) => {}
+                Err(error) => {
+                    self.remove(&temporary);
+                    return Err(error);
+                }
+                claimed => return claimed,
             }
-        });
-        match claimed {
-            Ok(lock) => Ok((Entry { path: self.path.join(id.as_str()), ..entry }, lock)),
-            Err(error) => {
-                self.remove(&temporary);
-                Err(error)
-            }
+        }
+    }
+
+    fn claim_from(&self, temporary: &str, id: &Id, record: &Record) -> Result<(Entry, Lock), Error> {
+        let entry = self.entry(temporary)?;
+        let lock = entry.lock(FlockArg::LockExclusive, OFlag::O_CREAT | OFlag::O_EXCL)?;
+        entry.write(record)?;
+        match sys::rename_noreplace(&self.dir, &c_name(temporary), &c_name(id.as_str())) {
+            Ok(()) => Ok((Entry { path: self.path.join(id.as_str()), ..entry }, lock)),
+            Err(Errno::EEXIST) => Err(Error::AlreadyExists),
+            Err(errno) => Err(Error::system("rename", &entry.path)(errno)),
         }
     }
 
@@ -170,8 +175,10 @@ impl Store {
     fn sweep(&self, name: &str) {
         let held = self.entry(name).and_then(|entry| entry.try_lock(FlockArg::LockExclusiveNonblock));
         match held {
-            Err(Error::System { errno: Errno::EWOULDBLOCK, .. }) => {}
-            _ => self.remove(name),
+            Ok(_) => self.remove(name),
+            // Nothing has been written into it yet, or else somebody is at it this moment.
+            Err(Error::NotFound) => drop(unlinkat(&self.dir, name, UnlinkatFlags::RemoveDir)),
+            Err(error) => log::debug!("{name} stays: {error}"),
         }
     }
 
@@ -252,7 +259,12 @@ impl Entry {
     }
 
     fn try_lock(&self, how: FlockArg) -> Result<Lock, Error> {
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        self.lock(how, OFlag::empty())
+    }
+
+    /// Only a claim makes the lock: one made anew in a directory that is being removed would keep it there.
+    fn lock(&self, how: FlockArg, making: OFlag) -> Result<Lock, Error> {
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | making;
         let failed = |errno| Error::system("lock", &self.path)(errno);
         let file = match openat(&self.dir, LOCK, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
             Ok(file) => File::from(file),
@@ -369,4 +381,61 @@ fn temporary_name() -> String {
 /// An id or a temporary name, neither of which holds a NUL.
 fn c_name(name: &str) -> CString {
     CString::new(name).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    fn record(id: &str) -> Record {
+        serde_json::from_value(serde_json::json!({
+            "version": 1, "id": id, "created": "", "bundle": "/", "rootfs": "/", "namespaces": 0,
+            "cgroup": {"driver": "cgroupfs", "groups": []}, "process": {"cwd": "/"},
+            "ownPidNamespace": true, "noNewKeyring": false,
+        }))
+        .unwrap()
+    }
+
+    /// Claims, operations on what is being deleted, and sweeps get in nobody's way, and leave nothing.
+    #[test]
+    fn claims_and_sweeps_and_locks_at_a_time() {
+        let path = std::env::temp_dir().join(format!("corten-entry-{}", std::process::id()));
+        let store = Store::make(&path).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    store.ids().unwrap();
+                }
+            });
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    for id in ["a", "b"] {
+                        match store.find(&Id::new(id).unwrap()).and_then(|entry| entry.lock_shared()) {
+                            Ok(_) | Err(Error::NotFound) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                }
+            });
+            let claims = ["a", "b"].map(|id| {
+                let store = &store;
+                scope.spawn(move || {
+                    let (id, record) = (Id::new(id).unwrap(), record(id));
+                    for _ in 0..500 {
+                        let (entry, lock) = store.claim(&id, &record).unwrap();
+                        store.release(&id, &entry).unwrap();
+                        drop(lock);
+                    }
+                })
+            });
+            let results = claims.map(std::thread::ScopedJoinHandle::join);
+            done.store(true, Ordering::Relaxed);
+            assert!(results.iter().all(Result::is_ok));
+        });
+        // Only an empty directory goes.
+        std::fs::remove_dir(&path).unwrap();
+    }
 }
