@@ -7,6 +7,7 @@ mod cli;
 mod concurrency;
 mod crash;
 mod engines;
+mod events;
 mod exec;
 mod fds;
 mod hooks;

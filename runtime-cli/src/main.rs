@@ -3,6 +3,7 @@
 
 mod commands;
 mod descriptors;
+mod duration;
 mod failure;
 mod flags;
 mod foreground;

@@ -22,6 +22,7 @@ mod timestamp;
 pub mod wire;
 
 pub use bundle::Bundle;
+pub use cgroup::{OomEvents, Stats};
 pub use container::{
     CgroupDriver, Container, CreateOptions, ExecOptions, Exit, Listed, OCI_VERSION, Process, Runtime,
     StartOptions, State, Status,

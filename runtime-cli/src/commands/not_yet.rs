@@ -8,10 +8,6 @@ pub(crate) fn checkpoint(_: &Globals, _: &Matches) -> Outcome {
     refuse("checkpoint")
 }
 
-pub(crate) fn events(_: &Globals, _: &Matches) -> Outcome {
-    refuse("events")
-}
-
 pub(crate) fn restore(_: &Globals, _: &Matches) -> Outcome {
     refuse("restore")
 }

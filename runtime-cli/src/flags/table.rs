@@ -79,6 +79,10 @@ pub(crate) const TEXT_OR_JSON: Flag =
 pub(crate) const QUIET: Flag = Flag::switch("quiet", "print ids only").short("q");
 pub(crate) const SPEC_ROOTLESS: Flag = Flag::switch("rootless", "a configuration that needs no privileges");
 
+pub(crate) const INTERVAL: Flag =
+    Flag::value("interval", "DURATION", "time between two statistics").default("5s");
+pub(crate) const STATS: Flag = Flag::switch("stats", "print the statistics once");
+
 pub(crate) const RESOURCES: Flag =
     Flag::value("resources", "FILE", "JSON file with the limits, or - for standard input").short("r");
 pub(crate) const BLKIO_WEIGHT: Flag = Flag::value("blkio-weight", "N", "weight of block I/O, 10 to 1000");
@@ -208,11 +212,8 @@ pub(crate) const COMMANDS: &[Command] = &[
         usage: ID,
         arguments: Arguments::Exactly(1),
         trailing: false,
-        flags: &[
-            Flag::value("interval", "DURATION", "time between two statistics").default("5s"),
-            Flag::switch("stats", "print the statistics once"),
-        ],
-        run: commands::not_yet::events,
+        flags: &[INTERVAL, STATS],
+        run: commands::events::run,
     },
     Command {
         name: "exec",

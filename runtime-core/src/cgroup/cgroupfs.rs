@@ -12,7 +12,8 @@ use super::freezer::{self, Events, Freezer, PAUSE};
 use super::limits::{self, Setting};
 use super::placement::{self, Placement, SubCgroup};
 use super::saved::{Group, Saved};
-use super::{Error, Manager};
+use super::stats::{self, Stats};
+use super::{Error, Manager, OomEvents};
 use crate::config::{Memory, Resources};
 
 /// Controllers that a container gets on version 2 even without a limit, for the figures they count.
@@ -149,6 +150,14 @@ impl Manager for Cgroupfs {
 
     fn is_frozen(&self) -> Result<bool, Error> {
         Freezer::of(&self.saved)?.map_or(Ok(false), |freezer| freezer.is_frozen())
+    }
+
+    fn stats(&self) -> Result<Stats, Error> {
+        stats::of(&self.saved)
+    }
+
+    fn oom_events(&self) -> Result<Option<OomEvents>, Error> {
+        OomEvents::of(&self.saved)
     }
 
     fn pids(&self) -> Result<Vec<i32>, Error> {

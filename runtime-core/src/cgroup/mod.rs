@@ -15,9 +15,11 @@ mod error;
 mod freezer;
 mod layout;
 mod limits;
+mod oom;
 mod path;
 mod placement;
 mod saved;
+pub mod stats;
 
 use std::time::Duration;
 
@@ -25,9 +27,11 @@ use crate::config::Resources;
 
 pub use error::Error;
 pub use layout::{Hierarchy, Layout, Version};
+pub use oom::OomEvents;
 pub use path::plan;
 pub use placement::{Placement, SubCgroup};
 pub use saved::{Driver, Group, Saved};
+pub use stats::Stats;
 
 /// A container's cgroup, in all hierarchies at once.
 pub trait Manager: std::fmt::Debug + Send + Sync {
@@ -57,6 +61,12 @@ pub trait Manager: std::fmt::Debug + Send + Sync {
 
     /// Whether its processes are stopped; a cgroup that is gone has none.
     fn is_frozen(&self) -> Result<bool, Error>;
+
+    /// What it has used up to now.
+    fn stats(&self) -> Result<Stats, Error>;
+
+    /// Its memory running out, from now on; none where it has no memory controller.
+    fn oom_events(&self) -> Result<Option<OomEvents>, Error>;
 
     /// Its processes and those of its sub-cgroups.
     fn pids(&self) -> Result<Vec<i32>, Error>;

@@ -8,6 +8,7 @@ mod notify;
 mod pause;
 mod start;
 mod state;
+mod stats;
 mod update;
 mod wait;
 
