@@ -22,3 +22,4 @@ mod rootfs;
 mod security;
 mod terminal;
 mod update;
+mod userns;

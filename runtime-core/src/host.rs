@@ -4,16 +4,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat as open_at, openat2};
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::read;
 
+use crate::init;
 use crate::plan::Facts;
+use crate::sys;
 
 /// The oldest kernel with everything that is used without a fallback: `clone3` into a cgroup, `openat2`, the mount
 /// API, `mount_setattr`, `cgroup.kill`.
 const OLDEST: (u32, u32) = (5, 14);
+
+/// The kernel from which on a new time namespace is entered by executing a program.
+const TIME_BY_EXEC: (u32, u32) = (6, 3);
 
 /// The inode of the root of every procfs.
 const PROC_ROOT: u64 = 1;
@@ -67,14 +72,16 @@ impl Host {
     fn read() -> Result<Self, Error> {
         let proc = open_proc()?;
         let release = read_proc(&proc, "sys/kernel/osrelease")?;
-        if version(&release).is_none_or(|version| version < OLDEST) {
+        let Some(version) = version(&release).filter(|version| *version >= OLDEST) else {
             return Err(Error::Kernel(release));
-        }
+        };
         let path = "sys/kernel/cap_last_cap";
         let last = read_proc(&proc, path)?;
         let last_capability = last.parse().map_err(|_| Error::Number { path, value: last })?;
         let kcore = openat2(&proc, "kcore", inside(OFlag::O_PATH)).is_ok();
-        Ok(Self { proc, facts: Facts { last_capability, kcore } })
+        let time_by_exec = version >= TIME_BY_EXEC;
+        let facts = Facts { last_capability, kcore, time_by_exec, may_mount: may_mount(&proc) };
+        Ok(Self { proc, facts })
     }
 
     /// What plans have to know.
@@ -104,6 +111,17 @@ fn inside(flags: OFlag) -> OpenHow {
     let resolve =
         ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve)
+}
+
+/// Whether this process may make mounts: it has the capability, and over the user namespace that its mounts belong to.
+fn may_mount(proc: &OwnedFd) -> bool {
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    let capable = init::sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN != 0);
+    let namespace = |kind| open_at(proc, kind, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+    let identity = |fd: &OwnedFd| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+    let owner = || sys::namespace_owner(namespace("thread-self/ns/mnt")?).and_then(|owner| identity(&owner));
+    let own = || namespace("thread-self/ns/user").and_then(|own| identity(&own));
+    capable && matches!((owner(), own()), (Ok(owner), Ok(own)) if owner == own)
 }
 
 /// The one line of a file of procfs.

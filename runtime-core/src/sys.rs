@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 
+use crate::init;
+
 /// One instruction of an eBPF program.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,11 @@ impl BpfAttr {
 fn owned(fd: libc::c_int) -> OwnedFd {
     // SAFETY: the kernel returned this descriptor, so it is open and nobody else owns it.
     unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// The same descriptor, owned in the way of the standard library.
+pub(crate) fn adopt(fd: init::sys::Fd) -> OwnedFd {
+    owned(fd.into_raw())
 }
 
 /// Loads a program of type `BPF_PROG_TYPE_CGROUP_DEVICE`.
@@ -187,4 +194,13 @@ pub(crate) fn namespace_kind(fd: impl AsFd) -> nix::Result<u32> {
     // SAFETY: the request takes no argument.
     let kind = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), NS_GET_NSTYPE as _) };
     Errno::result(kind).map(|kind| kind as u32)
+}
+
+/// The user namespace that owns the namespace a descriptor refers to.
+pub(crate) fn namespace_owner(fd: impl AsFd) -> nix::Result<OwnedFd> {
+    /// `NS_GET_USERNS` of ioctl_nsfs(2).
+    const NS_GET_USERNS: u32 = 0xb701;
+    // SAFETY: the request takes no argument.
+    let owner = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), NS_GET_USERNS as _) };
+    Errno::result(owner).map(owned)
 }

@@ -459,8 +459,14 @@ steps! {
         /// `CLONE_NEW*` bits: one for a file, any for a pidfd.
         kinds: u32,
     }
-    /// In a user namespace just joined: no groups where that may be set, then group and user 0.
-    6 BecomeRoot {}
+    /// In a user namespace just entered: no groups where that may be set, then the ids of its root, or the first ones that
+    /// are mapped.
+    6 BecomeRoot {
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    }
     /// `unshare(2)`.
     7 Unshare {
         /// `CLONE_NEW*` bits.
@@ -553,6 +559,8 @@ steps! {
     19 BindMount {
         /// What, in init's own mount namespace.
         source: Str<'a>,
+        /// The same as a detached tree that the host side has made, with its attributes set: for what init may not reach.
+        tree: Option<Fd>,
         /// With all mounts below it.
         recursive: bool,
         /// Attributes, set before the mount is attached.
@@ -754,6 +762,15 @@ steps! {
         args: List<'a, Str<'a>>,
         /// The environment.
         env: List<'a, Str<'a>>,
+    }
+    /// Writes a file of init's own in the host's procfs.
+    49 WriteOwn {
+        /// The host's `/proc`.
+        proc: Fd,
+        /// The path below init's directory there.
+        path: Str<'a>,
+        /// What to write.
+        value: Str<'a>,
     }
 }
 

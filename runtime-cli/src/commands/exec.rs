@@ -35,7 +35,7 @@ fn exec(globals: &Globals, flags: &Matches) -> Outcome {
         start(&container, &process, &options, &receivers)?;
         return Ok(0);
     }
-    let foreground = Foreground::new(process.terminal, (0, 0))?;
+    let foreground = Foreground::new(process.terminal, container.root())?;
     let options = ExecOptions { stdio: foreground.stdio(), ..options };
     let mut process = start(&container, &process, &options, &receivers)?;
     let session = foreground.attach(process.take_terminal())?;

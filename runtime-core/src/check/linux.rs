@@ -1,7 +1,7 @@
 //! `/linux`: what has no file of its own.
 
 use super::report::{Report, quote};
-use super::{cpu_list, ids, mounts, resources, seccomp, sysctl};
+use super::{cpu_list, id_maps, ids, resources, seccomp, sysctl};
 use crate::config::{Device, IntelRdt, Linux, MemoryPolicy, NetDevice};
 use crate::pointer;
 
@@ -10,8 +10,8 @@ pub(super) const MAX_MAJOR: i64 = (1 << 12) - 1;
 pub(super) const MAX_MINOR: i64 = (1 << 20) - 1;
 
 pub(super) fn check(linux: &Linux, report: &mut Report) {
-    mounts::mappings(&linux.uid_mappings, "/linux/uidMappings", report);
-    mounts::mappings(&linux.gid_mappings, "/linux/gidMappings", report);
+    id_maps::ranges(&linux.uid_mappings, "/linux/uidMappings", report);
+    id_maps::ranges(&linux.gid_mappings, "/linux/gidMappings", report);
     for (index, device) in linux.devices.iter().enumerate() {
         check_device(device, &format!("/linux/devices/{index}"), report);
     }

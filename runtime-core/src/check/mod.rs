@@ -9,6 +9,7 @@ pub mod sysctl;
 
 mod cpu_list;
 mod hooks;
+mod id_maps;
 mod ids;
 mod linux;
 mod mounts;
@@ -112,6 +113,7 @@ pub fn check(spec: &Spec) -> Vec<Finding> {
     namespaces::check(spec, &mut report);
     if let Some(linux) = &spec.linux {
         linux::check(linux, &mut report);
+        id_maps::check(spec, linux, &mut report);
     }
     unsupported::check(spec, &mut report);
     report.findings

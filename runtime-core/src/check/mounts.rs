@@ -1,7 +1,8 @@
 //! `/mounts`. Options are not judged: those that are none of mount(8) are the filesystem's.
 
+use super::id_maps;
 use super::report::{Report, has_parent, quote};
-use crate::config::{IdMapping, Mount};
+use crate::config::Mount;
 
 pub(super) fn check(mounts: &[Mount], report: &mut Report) {
     for (index, mount) in mounts.iter().enumerate() {
@@ -15,22 +16,8 @@ pub(super) fn check(mounts: &[Mount], report: &mut Report) {
                 .error(format_args!("{at}/type"), "the filesystem type is missing")
                 .hint("for a bind mount give the option bind or rbind");
         }
-        mappings(&mount.uid_mappings, &format!("{at}/uidMappings"), report);
-        mappings(&mount.gid_mappings, &format!("{at}/gidMappings"), report);
-    }
-}
-
-/// Judges the ranges of one id mapping.
-pub(super) fn mappings(mappings: &[IdMapping], at: &str, report: &mut Report) {
-    for (index, mapping) in mappings.iter().enumerate() {
-        if mapping.size == 0 {
-            report.error(format_args!("{at}/{index}/size"), "the range is empty");
-        }
-        for (field, first) in [("containerID", mapping.container_id), ("hostID", mapping.host_id)] {
-            if first.checked_add(mapping.size).is_none() {
-                report.error(format_args!("{at}/{index}/{field}"), "the range goes beyond the largest id");
-            }
-        }
+        id_maps::ranges(&mount.uid_mappings, &format!("{at}/uidMappings"), report);
+        id_maps::ranges(&mount.gid_mappings, &format!("{at}/gidMappings"), report);
     }
 }
 

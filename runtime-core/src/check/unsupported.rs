@@ -39,25 +39,15 @@ fn check_mount(mount: &Mount, at: &str, report: &mut Report) {
     }
 }
 
-/// Every container has its own mount namespace; new ones of type user and time are to come.
+/// Every container has its own mount namespace.
 fn check_namespaces(linux: &Linux, report: &mut Report) {
     if linux.namespace("mount").is_none() {
         report.unsupported("/linux/namespaces").hint("a container without a mount namespace of its own");
-    }
-    for (index, namespace) in linux.namespaces.iter().enumerate() {
-        if namespace.path.is_none() && matches!(namespace.typ.as_str(), "user" | "time") {
-            report
-                .unsupported(format_args!("/linux/namespaces/{index}"))
-                .hint(format!("a new {} namespace", namespace.typ));
-        }
     }
 }
 
 fn check_linux(linux: &Linux, report: &mut Report) {
     let fields = [
-        ("uidMappings", !linux.uid_mappings.is_empty()),
-        ("gidMappings", !linux.gid_mappings.is_empty()),
-        ("timeOffsets", !linux.time_offsets.is_empty()),
         ("seccomp", linux.seccomp.is_some()),
         ("mountLabel", linux.mount_label.is_some()),
         ("netDevices", !linux.net_devices.is_empty()),

@@ -23,8 +23,8 @@ use crate::id::Id;
 use crate::launch::descriptors::Sources;
 use crate::launch::gate::{self, GATE};
 use crate::launch::handshake::{self, Call, Stop};
-use crate::launch::{self, Child, Payload, hooks};
-use crate::plan::{self, Descriptor, Plan};
+use crate::launch::{self, Child, Payload, hooks, id_maps};
+use crate::plan::{self, Descriptor, IdMaps, Plan};
 use crate::state::{Creator, Entry, Identity, Init, Record, Store, VERSION};
 use crate::sys;
 use crate::timestamp::rfc3339;
@@ -190,6 +190,10 @@ impl Making<'_> {
         }
         handshake::until_ready(child, plan, output, |call, child| match call {
             Call::At(Point::Mounted) => self.create_hooks(child),
+            Call::At(Point::Placed) => match &plan.host().user_namespace {
+                Some(namespace) => id_maps::settle(child, namespace),
+                None => Ok(()),
+            },
             Call::At(_) => Ok(()),
             Call::Cloned => {
                 self.note(child)?;
@@ -353,6 +357,7 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         },
         hook_env: draft.options.hook_env.clone(),
         namespaces,
+        id_maps: IdMaps::of(spec),
         own_pid_namespace: namespaces & CLONE_NEWPID as u32 != 0,
         no_new_keyring: draft.options.no_new_keyring,
     })

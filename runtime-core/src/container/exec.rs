@@ -134,6 +134,7 @@ impl Joining<'_> {
         let join = plan::JoinOptions {
             id: &self.record.id,
             namespaces: self.record.namespaces,
+            root: self.record.id_maps.root(),
             born_in_cgroup: placement.into.is_some(),
             cgroup_files: placement.files.len(),
             no_new_keyring: self.record.no_new_keyring,

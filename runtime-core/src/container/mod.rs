@@ -132,6 +132,12 @@ impl Container {
         &self.record.process
     }
 
+    /// User and group, as the caller sees them, that are root in the container: who owns what its processes share with the
+    /// caller, pipes for one.
+    pub fn root(&self) -> (u32, u32) {
+        self.record.id_maps.host_root()
+    }
+
     /// The user who owns the container's state.
     ///
     /// # Errors

@@ -125,8 +125,8 @@ impl Init {
                 sys::setns(self.fd(target), kinds)?;
                 self.guard()
             }
-            Step::BecomeRoot {} => {
-                process::become_root()?;
+            Step::BecomeRoot { uid, gid } => {
+                process::become_root(uid, gid)?;
                 self.guard()
             }
             Step::Unshare { kinds } => {
@@ -163,8 +163,12 @@ impl Init {
                 let new = Legacy { fstype, source, flags, data };
                 mount::legacy(&new, &attrs, &self.root(false)?, target.c_str())
             }
-            Step::BindMount { source, recursive, attrs, target, nofollow } => {
-                mount::bind(source.c_str(), recursive, &attrs, &self.root(nofollow)?, target.c_str())
+            Step::BindMount { source, tree, recursive, attrs, target, nofollow } => {
+                let tree = match tree {
+                    Some(tree) => Fd::own(self.fd(tree)),
+                    None => mount::open_source(source.c_str(), recursive, &attrs)?,
+                };
+                mount::bind(&tree, &self.root(nofollow)?, target.c_str())
             }
             Step::MountSetattr { slot, attrs } => mount::set(self.slot(slot)?.raw(), &attrs),
             Step::MakeNode { path, mode, major, minor, uid, gid } => {
@@ -226,6 +230,9 @@ impl Init {
             Step::AwaitStart { gate } => self.await_start(gate),
             Step::SetRlimit { resource, soft, hard } => sys::setrlimit(resource, soft, hard).map(drop),
             Step::Umask { mask } => sys::umask(mask).map(drop),
+            Step::WriteOwn { proc, path, value } => {
+                process::write_own(self.fd(proc), path.c_str(), value.bytes())
+            }
             Step::Exec { candidates, args, env } => {
                 Err(exec::exec(candidates, self.chosen, args, env, self.home)?)
             }

@@ -158,15 +158,20 @@ fn call_mount(mount: &Legacy<'_>, dir: &Fd, root: &Root) -> Result<()> {
     sys::fchdir(root.dir).map(drop)
 }
 
-/// Binds `source`, of init's own mount namespace, at `target` in the root.
-pub(crate) fn bind(source: &CStr, recursive: bool, attrs: &Attrs, root: &Root, target: &CStr) -> Result<()> {
+/// A detached copy of the mounts at a path, with these attributes.
+pub(crate) fn open_source(source: &CStr, recursive: bool, attrs: &Attrs) -> Result<Fd> {
     let tree = clone_tree(AT_FDCWD, source, recursive)?;
     set(tree.raw(), attrs)?;
+    Ok(tree)
+}
+
+/// Attaches a detached tree at `target` in the root.
+pub(crate) fn bind(tree: &Fd, root: &Root, target: &CStr) -> Result<()> {
     let leaf = match sys::statx(tree.raw(), c"")?.kind() {
         S_IFDIR => Leaf::Directory,
         _ => Leaf::File,
     };
-    attach(&tree, &root.ensure(target, leaf)?, root, target)
+    attach(tree, &root.ensure(target, leaf)?, root, target)
 }
 
 /// Makes the mount that holds the current directory private.

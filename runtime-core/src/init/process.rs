@@ -26,11 +26,11 @@ pub(crate) fn reset_signals() -> Result<()> {
     Ok(())
 }
 
-/// In a user namespace just joined: user and group 0, without supplementary groups where those may be set.
-pub(crate) fn become_root() -> Result<()> {
+/// In a user namespace just entered: its root's ids, without supplementary groups where those may be set.
+pub(crate) fn become_root(uid: u32, gid: u32) -> Result<()> {
     unless(sys::setgroups(&[]), &[EPERM])?;
-    sys::setresgid(0, 0, 0)?;
-    sys::setresuid(0, 0, 0).map(drop)
+    sys::setresgid(gid, gid, gid)?;
+    sys::setresuid(uid, uid, uid).map(drop)
 }
 
 /// Takes the user's ids and keeps the permitted capabilities, which `capset` raises again.
@@ -129,6 +129,15 @@ pub(crate) fn write_sysctl(proc: i32, path: &CStr, value: &[u8]) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a file of this process in the host's procfs, found by procfs itself: the number that the process has there is
+/// not known in a pid namespace.
+pub(crate) fn write_own(proc: i32, path: &CStr, value: &[u8]) -> Result<()> {
+    let own =
+        sys::openat2(proc, c"self", O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_BENEATH | RESOLVE_NO_XDEV)?;
+    let file = sys::openat2(own.raw(), path, O_WRONLY | O_CLOEXEC, Sysctl::RESOLVE)?;
+    if sys::write(file.raw(), value)? == value.len() { Ok(()) } else { Err(Fault::errno(nr::WRITE, EINVAL)) }
 }
 
 /// The beginning of a sysctl's value.

@@ -1,6 +1,8 @@
 //! Opens what the plan's descriptors stand for.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -9,9 +11,10 @@ use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 
 use super::Error;
+use crate::init::mount;
 use crate::plan::{Descriptor, Plan};
 use crate::sys;
-use crate::wire::{Fd, Step};
+use crate::wire::{Attrs, Fd, Step};
 
 /// Where descriptors come from that the host side holds already.
 #[derive(Default)]
@@ -75,10 +78,22 @@ fn open_one<'a>(
             }
             return Ok(Source::Opened(opened));
         }
+        Descriptor::Tree { pointer, source, recursive, attrs } => {
+            return tree(source, *recursive, attrs, pointer).map(Source::Opened);
+        }
     };
     // A plan names only what the operation that made it holds.
     held.map(Source::Held)
         .ok_or(Error::System { doing: "find a descriptor of the plan", errno: Errno::EBADF })
+}
+
+/// The source of a bind mount as a detached tree. Its attributes are set here and now: until then it shares its source's
+/// propagation.
+fn tree(source: &Path, recursive: bool, attrs: &Attrs, pointer: &str) -> Result<OwnedFd, Error> {
+    let failed = |errno| Error::Source { pointer: pointer.to_owned(), path: source.to_owned(), errno };
+    let path = CString::new(source.as_os_str().as_bytes()).map_err(|_| failed(Errno::EINVAL))?;
+    let tree = mount::open_source(&path, recursive, attrs);
+    tree.map(sys::adopt).map_err(|fault| failed(Errno::from_raw(fault.value() as i32)))
 }
 
 /// The JSON pointer of the namespace that a descriptor stands for.

@@ -3,7 +3,8 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -40,29 +41,50 @@ pub(crate) fn run(
     init: Option<BorrowedFd<'_>>,
 ) -> Result<(), Error> {
     let failed = |reason: String| Error::Hook { kind, index, path: hook.path.clone(), reason };
-    let of_errno = |errno| failed(errno_text(errno));
-    let plan = plan::hook(hook, default_env, state.bundle);
     let document = document(state).map_err(|error| failed(format!("state document: {error}")))?;
-    let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map_err(of_errno)?;
-    let (stderr, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(of_errno)?;
-    fcntl(&stderr, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(of_errno)?;
-    let payload = Payload { stdio: Some([document.as_fd(), null.as_fd(), theirs.as_fd()]), inherit: &[] };
+    execute(hook, default_env, state.bundle, document.as_fd(), init)?.map_err(failed)
+}
+
+/// Runs a program as a hook is run, in `/` and with the end of init as its own; why it failed, if it did.
+pub(crate) fn run_program(program: &Hook, init: BorrowedFd<'_>) -> Result<Result<(), String>, Error> {
+    let null = match open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
+        Ok(null) => null,
+        Err(errno) => return Ok(Err(errno_text(errno))),
+    };
+    execute(program, &[], Path::new("/"), null.as_fd(), Some(init))
+}
+
+fn execute(
+    hook: &Hook,
+    default_env: &[String],
+    dir: &Path,
+    stdin: BorrowedFd<'_>,
+    init: Option<BorrowedFd<'_>>,
+) -> Result<Result<(), String>, Error> {
+    let plan = plan::hook(hook, default_env, dir);
+    let (null, stderr, theirs) = match streams() {
+        Ok(streams) => streams,
+        Err(errno) => return Ok(Err(errno_text(errno))),
+    };
+    let payload = Payload { stdio: Some([stdin, null.as_fd(), theirs.as_fd()]), inherit: &[] };
     let mut child = launch(&plan, &Sources::default(), &payload)?;
     drop(theirs);
     let executed = handshake::until_ready(&mut child, &plan, None, |_, _| Ok(()))
         .and_then(|_| handshake::execute(&child, &plan));
-    if let Err(stop) = executed {
-        return Err(match stop {
-            Stop::Step(error) => {
-                failed(error.errno.map_or(error.message, |errno| errno_text(Errno::from_raw(errno))))
-            }
-            Stop::Died(exit) => failed(format!("ended before it was executed: {exit:?}")),
-            Stop::Host(error) => error,
-        });
+    match executed {
+        Ok(()) => {}
+        Err(Stop::Step(error)) => {
+            return Ok(Err(error.errno.map_or(error.message, |errno| errno_text(Errno::from_raw(errno)))));
+        }
+        Err(Stop::Died(exit)) => return Ok(Err(format!("ended before it was executed: {exit:?}"))),
+        Err(Stop::Host(error)) => return Err(error),
     }
     let deadline = hook.timeout.and_then(|seconds| u64::try_from(seconds).ok());
     let deadline = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let (end, said) = watch(child.pidfd.as_fd(), File::from(stderr), deadline, init).map_err(of_errno)?;
+    let (end, said) = match watch(child.pidfd.as_fd(), stderr, deadline, init) {
+        Ok(watched) => watched,
+        Err(errno) => return Ok(Err(errno_text(errno))),
+    };
     if end != End::Own {
         // The leader is not reaped yet, so the group is still its own.
         let _ = killpg(Pid::from_raw(child.pid), Signal::SIGKILL);
@@ -71,12 +93,20 @@ pub(crate) fn run(
         (End::Timeout, _) => format!("timed out after {} s", hook.timeout.unwrap_or_default()),
         (End::Init, _) => "the container's process has ended meanwhile".to_owned(),
         // With an unknown end somebody else reaps everything in this process: the hook has run, how it ended is not told.
-        (End::Own, Exit::Code(0) | Exit::Unknown) => return Ok(()),
+        (End::Own, Exit::Code(0) | Exit::Unknown) => return Ok(Ok(())),
         (End::Own, Exit::Code(code)) => format!("exit status {code}"),
         (End::Own, Exit::Signal(signal)) => format!("killed by signal {signal}"),
     };
     let said = String::from_utf8_lossy(&said);
-    Err(failed(if said.trim().is_empty() { outcome } else { format!("{outcome}, stderr: {}", said.trim()) }))
+    Ok(Err(if said.trim().is_empty() { outcome } else { format!("{outcome}, stderr: {}", said.trim()) }))
+}
+
+/// Standard output, which nobody reads, and a pipe for standard error.
+fn streams() -> Result<(OwnedFd, File, OwnedFd), Errno> {
+    let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+    let (stderr, theirs) = pipe2(OFlag::O_CLOEXEC)?;
+    fcntl(&stderr, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((null, File::from(stderr), theirs))
 }
 
 /// The state in a file, which a hook may leave unread without blocking anybody.

@@ -4,6 +4,7 @@ pub(crate) mod descriptors;
 pub(crate) mod gate;
 pub(crate) mod handshake;
 pub(crate) mod hooks;
+pub(crate) mod id_maps;
 mod image;
 mod spawn;
 #[cfg(test)]
@@ -60,6 +61,24 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// The source of a bind mount cannot be had.
+    #[error("error mounting {path:?}: {}", errno_text(*errno))]
+    Source {
+        /// The JSON pointer of the mount.
+        pointer: String,
+        /// The source.
+        path: PathBuf,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// The ids of a user namespace cannot be written.
+    #[error("{pointer}: {reason}")]
+    IdMap {
+        /// The JSON pointer of the mappings.
+        pointer: &'static str,
+        /// Why not.
+        reason: String,
+    },
     /// A limit that the config wants cannot be had.
     #[error("/process/rlimits: raise {name} to {hard}: {}", errno_text(*errno))]
     Limit {
@@ -101,6 +120,8 @@ impl Error {
             Self::Namespace { pointer, .. }
             | Self::NotNamespace { pointer, .. }
             | Self::OwnNamespace { pointer, .. } => Some(pointer),
+            Self::Source { pointer, .. } => Some(pointer),
+            Self::IdMap { pointer, .. } => Some(pointer),
             Self::Limit { .. } => Some("/process/rlimits"),
             Self::OomScore { .. } => Some("/process/oomScoreAdj"),
         }
@@ -109,9 +130,10 @@ impl Error {
     /// The kernel's answer, where there was one.
     pub fn errno(&self) -> Option<Errno> {
         match self {
-            Self::NotNamespace { .. } | Self::OwnNamespace { .. } => None,
+            Self::NotNamespace { .. } | Self::OwnNamespace { .. } | Self::IdMap { .. } => None,
             Self::System { errno, .. }
             | Self::Namespace { errno, .. }
+            | Self::Source { errno, .. }
             | Self::Limit { errno, .. }
             | Self::OomScore { errno, .. } => Some(*errno),
         }

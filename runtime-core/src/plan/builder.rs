@@ -1,10 +1,10 @@
 //! The plan: an encoded program, and beside it what init does not need to know.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::Error;
-use crate::wire::{self, Fd, Reader, Sink, Step};
+use super::{Error, IdMaps};
+use crate::wire::{self, Attrs, Fd, Reader, Sink, Step, Str};
 
 impl Sink for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) {
@@ -38,6 +38,35 @@ pub enum Descriptor {
     ContainerPidfd,
     /// Where the output of hooks goes.
     HookOutput,
+    /// The source of a bind mount, as a detached tree with its attributes.
+    Tree {
+        /// The JSON pointer of the mount.
+        pointer: String,
+        /// Where it is on the host.
+        source: PathBuf,
+        /// With all mounts below it.
+        recursive: bool,
+        /// The attributes.
+        attrs: Attrs,
+    },
+}
+
+/// A bind mount.
+pub(super) struct Bind<'a> {
+    pub(super) source: &'a Path,
+    pub(super) recursive: bool,
+    pub(super) attrs: Attrs,
+    pub(super) target: &'a str,
+    pub(super) nofollow: bool,
+}
+
+/// The mappings of the container's user namespace, and what the host side does with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserNamespace {
+    /// It is new: they are written.
+    New(IdMaps),
+    /// It is joined: they are compared.
+    Joined(IdMaps),
 }
 
 /// What the host side does while init runs the program.
@@ -54,6 +83,8 @@ pub struct HostPart {
     pub forks: bool,
     /// A terminal comes with [`wire::Tag::Terminal`].
     pub terminal: bool,
+    /// Init stops at [`wire::Point::Placed`] for these.
+    pub user_namespace: Option<UserNamespace>,
 }
 
 /// The whole of what a configuration means on this host.
@@ -149,10 +180,12 @@ impl Plan {
 pub(super) struct Builder {
     plan: Plan,
     slots: u32,
+    /// The host side opens the sources of bind mounts, which init may not be able to reach.
+    host_opens: bool,
 }
 
 impl Builder {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(host_opens: bool) -> Self {
         let mut program = Vec::with_capacity(4096);
         program.put(&wire::VERSION.to_le_bytes());
         let plan = Plan {
@@ -163,7 +196,7 @@ impl Builder {
             host: HostPart::default(),
         };
         // Slot 0 is the root.
-        Self { plan, slots: 1 }
+        Self { plan, slots: 1, host_opens }
     }
 
     /// Adds a step that the value at `origin` causes; `""` for one that stands in every plan.
@@ -180,6 +213,31 @@ impl Builder {
             self.plan.descriptors.len() - 1
         });
         Fd(number as u32)
+    }
+
+    /// Adds a bind mount.
+    pub(super) fn bind(&mut self, origin: impl Into<Cow<'static, str>>, bind: &Bind<'_>) {
+        let (origin, source) = (origin.into(), bind.source);
+        let tree = self.host_opens.then(|| {
+            // No two mounts can have the same tree, so this one is never known already.
+            let tree = Descriptor::Tree {
+                pointer: origin.clone().into_owned(),
+                source: source.into(),
+                recursive: bind.recursive,
+                attrs: bind.attrs,
+            };
+            self.plan.descriptors.push(tree);
+            Fd(self.plan.descriptors.len() as u32 - 1)
+        });
+        let step = Step::BindMount {
+            source: Str::new(source.as_os_str().as_encoded_bytes()),
+            tree,
+            recursive: bind.recursive,
+            attrs: bind.attrs,
+            target: Str::from(bind.target),
+            nofollow: bind.nofollow,
+        };
+        self.add(origin, step);
     }
 
     /// A free slot for a mount that a later step changes.

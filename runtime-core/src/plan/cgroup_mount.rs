@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::builder::Builder;
+use super::builder::{Bind, Builder};
 use super::mounts::{Entry, set, setting};
 use super::namespaces::{CGROUP, Namespaces};
 use super::options::{HARMLESS, READ_ONLY};
@@ -117,12 +117,6 @@ fn version_one(builder: &mut Builder, entry: &Entry<'_>, controllers: &[String],
 }
 
 fn bind(builder: &mut Builder, entry: &Entry<'_>, source: &Path, target: &str) {
-    let step = Step::BindMount {
-        source: Str::new(source.as_os_str().as_encoded_bytes()),
-        recursive: true,
-        attrs: entry.options.attrs,
-        target: Str::from(target),
-        nofollow: true,
-    };
-    builder.add(entry.at.clone(), step);
+    let bind = Bind { source, recursive: true, attrs: entry.options.attrs, target, nofollow: true };
+    builder.bind(entry.at.clone(), &bind);
 }

@@ -128,7 +128,7 @@ fn doing(step: &Step<'_>) -> String {
     match step {
         Step::EnterCgroup { .. } => "unable to enter the container's cgroup".into(),
         Step::Setns { .. } => "unable to join a namespace".into(),
-        Step::BecomeRoot {} => "unable to become root of the user namespace".into(),
+        Step::BecomeRoot { .. } => "unable to become root of the user namespace".into(),
         Step::Unshare { .. } => "unable to make namespaces".into(),
         Step::Fork { .. } => "unable to start the container's process".into(),
         Step::EnterRootfs { .. } | Step::OpenRoot {} => "unable to open the root filesystem".into(),
@@ -141,6 +141,9 @@ fn doing(step: &Step<'_>) -> String {
         Step::MakeNode { path, .. } => about("unable to make the device", path),
         Step::MakeSymlink { path, .. } => about("unable to make the link", path),
         Step::WriteSysctl { path, .. } => about("unable to write the kernel parameter", path),
+        Step::WriteOwn { path, value, .. } => {
+            format!("unable to write {:?} to /proc/self/{}", text(Some(*value)), text(Some(*path)))
+        }
         Step::PivotRoot { .. } => "pivot_root".into(),
         Step::MoveRoot { .. } => "unable to move the root filesystem".into(),
         Step::Sethostname { name } => about("unable to set the host name", name),

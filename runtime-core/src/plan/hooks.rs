@@ -43,7 +43,7 @@ fn document(spec: &Spec, options: &Options<'_>, status: &str) -> Result<(Vec<u8>
 
 /// The plan for a hook that the host side runs: what its process is before the program takes over.
 pub fn hook(hook: &Hook, default_env: &[String], bundle: &Path) -> Plan {
-    let mut builder = Builder::new();
+    let mut builder = Builder::new(false);
     builder.add("", Step::ResetSignals {});
     builder.add("", Step::NewSession {});
     builder.add("", Step::Chdir { path: Str::new(bundle.as_os_str().as_encoded_bytes()), last: false });

@@ -7,6 +7,7 @@ mod builder;
 mod cgroup_mount;
 mod explain;
 mod hooks;
+mod id_maps;
 mod mounts;
 mod namespaces;
 mod options;
@@ -32,9 +33,10 @@ use namespaces::{NETWORK, Namespaces, PID, USER};
 use process::Payload;
 use rootfs::Root;
 
-pub use builder::{Descriptor, HostPart, Plan};
+pub use builder::{Descriptor, HostPart, Plan, UserNamespace};
 pub use explain::StepError;
 pub use hooks::hook;
+pub use id_maps::IdMaps;
 pub use namespaces::namespace_kinds;
 pub use options::known as mount_options;
 
@@ -72,6 +74,10 @@ pub struct Facts {
     pub last_capability: u8,
     /// Whether there is a `/proc/kcore`.
     pub kcore: bool,
+    /// Whether a process enters its new time namespace by executing a program, not by a clone alone.
+    pub time_by_exec: bool,
+    /// Whether the runtime may make mounts in its own mount namespace.
+    pub may_mount: bool,
 }
 
 /// The container's cgroup, as far as it is made before init.
@@ -113,6 +119,8 @@ pub struct JoinOptions<'a> {
     pub id: &'a str,
     /// The namespaces that the container does not share with the caller: `CLONE_NEW*` bits.
     pub namespaces: u32,
+    /// User and group of the root of its user namespace, as seen inside.
+    pub root: (u32, u32),
     /// The process is born in the container's cgroup.
     pub born_in_cgroup: bool,
     /// The number of files through which it enters its cgroup.
@@ -127,7 +135,7 @@ pub struct JoinOptions<'a> {
 ///
 /// The order, and why:
 /// 1. Before it touches anything, init cannot be traced and does not outlive its creator. It enters its cgroup, so that
-///    all that follows is accounted there.
+///    all that follows is accounted there. A new user namespace gets its ids before init is closed to an unprivileged caller.
 /// 2. It takes hold of the root filesystem, then leaves the host's namespaces.
 /// 3. The tree is built while the host's is still there, in the order of the configuration: sources of mounts are host
 ///    paths. Hooks come when all is mounted and may still change it (network devices, drivers), so parameters of devices that
@@ -147,14 +155,20 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     let namespaces = Namespaces::of(spec)?;
     let root = Root::of(spec, &namespaces)?;
 
-    let mut builder = Builder::new();
+    let in_user_namespace = namespaces.has(USER);
+    let mut builder = Builder::new(in_user_namespace && facts.may_mount);
     let gate = options.gate.then(|| builder.descriptor(Descriptor::Gate));
 
+    if namespaces.new & USER == 0 {
+        builder.add("", Step::Undumpable {});
+    }
     begin(&mut builder);
+    namespaces.time(&mut builder);
     enter_cgroup(&mut builder, options.cgroup.files);
+    namespaces.user(&mut builder);
 
     root.hold(&mut builder);
-    namespaces.plan(&mut builder, options);
+    namespaces.plan(&mut builder, facts, options);
 
     root.take(&mut builder);
     Root::real_directories(&mut builder);
@@ -184,7 +198,7 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     keyring(&mut builder, options.id, options.no_new_keyring);
     payload.home(&mut builder);
     builder.add("", Step::CloseFds { gate });
-    payload.identity(&mut builder, facts, namespaces.joined & USER != 0);
+    payload.identity(&mut builder, facts, in_user_namespace);
     payload.look_up(&mut builder);
     payload.host(&mut builder)?;
     builder.add("", Step::AwaitStart { gate });
@@ -200,21 +214,20 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
 /// clone alone, which is the process itself. A container that is its own root already has nothing to mount.
 pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> Result<Plan, Error> {
     let payload = Payload::of(process, "", options.extra_env)?;
-    let mut builder = Builder::new();
+    let mut builder = Builder::new(false);
 
+    builder.add("", Step::Undumpable {});
     begin(&mut builder);
-    if options.namespaces != 0 {
-        let target = builder.descriptor(Descriptor::ContainerPidfd);
-        builder.add("", Step::Setns { target, kinds: options.namespaces });
-    }
-    if options.namespaces & USER != 0 {
-        builder.add("", Step::BecomeRoot {});
-    }
+    let in_user_namespace = options.namespaces & USER != 0;
+    // A privileged caller needs no user namespace to enter the others, but the cgroup takes no clone of somebody else's root.
+    let user = if facts.may_mount { options.namespaces & USER } else { 0 };
+    join(&mut builder, options, options.namespaces & !user);
     if options.born_in_cgroup || options.namespaces & PID != 0 {
         let cgroup = options.born_in_cgroup.then(|| builder.descriptor(Descriptor::CgroupDir));
         builder.add("", Step::Fork { cgroup });
         builder.host().forks = true;
     }
+    join(&mut builder, options, user);
     builder.add("", Step::DieWithParent {});
     enter_cgroup(&mut builder, options.cgroup_files);
     builder.add("", Step::OpenRoot {});
@@ -223,7 +236,7 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     keyring(&mut builder, options.id, options.no_new_keyring);
     payload.home(&mut builder);
     builder.add("", Step::CloseFds { gate: None });
-    payload.identity(&mut builder, facts, options.namespaces & USER != 0);
+    payload.identity(&mut builder, facts, in_user_namespace);
     payload.look_up(&mut builder);
     payload.host(&mut builder)?;
     builder.add("", Step::AwaitStart { gate: None });
@@ -234,8 +247,19 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
 /// Where the payload finds the directory of its notification socket.
 const NOTIFY: &str = "/run/notify";
 
+/// Enters namespaces of a running container.
+fn join(builder: &mut Builder, options: &JoinOptions<'_>, kinds: u32) {
+    if kinds != 0 {
+        let target = builder.descriptor(Descriptor::ContainerPidfd);
+        builder.add("", Step::Setns { target, kinds });
+    }
+    if kinds & USER != 0 {
+        let (uid, gid) = options.root;
+        builder.add("", Step::BecomeRoot { uid, gid });
+    }
+}
+
 fn begin(builder: &mut Builder) {
-    builder.add("", Step::Undumpable {});
     builder.add("", Step::DieWithParent {});
     builder.add("", Step::ResetSignals {});
 }

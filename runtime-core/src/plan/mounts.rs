@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::builder::Builder;
+use super::builder::{Bind, Builder};
 use super::namespaces::Namespaces;
 use super::options::{self, READ_ONLY, SUPERBLOCK};
 use super::paths::{below, clean};
@@ -129,15 +129,14 @@ impl<'a> Entry<'a> {
             let message = format!("{word:?} is not an option of a bind mount");
             return Err(Error::at(format!("{}/options", self.at), message));
         }
-        let source = options.bundle.join(source);
-        let step = Step::BindMount {
-            source: Str::new(source.as_os_str().as_encoded_bytes()),
+        let bind = Bind {
+            source: &options.bundle.join(source),
             recursive: self.options.bind == Some(true),
             attrs: self.options.attrs,
-            target: Str::from(self.target.as_str()),
+            target: &self.target,
             nofollow: self.nofollow(),
         };
-        builder.add(self.at.clone(), step);
+        builder.bind(self.at.clone(), &bind);
         Ok(())
     }
 
@@ -223,14 +222,8 @@ impl<'a> Entry<'a> {
 
 /// Gives the payload a directory of the runtime's, in which it can send but change nothing.
 pub(super) fn notify(builder: &mut Builder, source: &Path, target: &str) {
-    let step = Step::BindMount {
-        source: Str::new(source.as_os_str().as_encoded_bytes()),
-        recursive: false,
-        attrs: set(READ_ONLY.set | options::HARMLESS),
-        target: Str::from(target),
-        nofollow: false,
-    };
-    builder.add("", step);
+    let attrs = set(READ_ONLY.set | options::HARMLESS);
+    builder.bind("", &Bind { source, recursive: false, attrs, target, nofollow: false });
 }
 
 /// One option of a filesystem.

@@ -1,10 +1,10 @@
 //! `/linux/namespaces`: which are new, which are joined, and when.
 
 use super::builder::{Builder, Descriptor};
-use super::{Error, Options};
+use super::{Error, Facts, IdMaps, Options, UserNamespace};
 use crate::check::sysctl;
 use crate::config::{Namespace, Spec};
-use crate::wire::Step;
+use crate::wire::{Point, Step, Str};
 
 pub(super) const USER: u32 = libc::CLONE_NEWUSER as u32;
 pub(super) const MOUNT: u32 = libc::CLONE_NEWNS as u32;
@@ -47,11 +47,21 @@ fn changed(spec: &Spec) -> u32 {
     owners.fold(names, |kinds, kind| kinds | kind)
 }
 
+/// The offsets of the clocks, one in each line.
+fn time_offsets(spec: &Spec) -> String {
+    let offsets = spec.linux.iter().flat_map(|linux| &linux.time_offsets);
+    offsets.map(|(clock, offset)| format!("{clock} {} {}\n", offset.secs, offset.nanosecs)).collect()
+}
+
 /// The namespaces of a container.
 pub(super) struct Namespaces<'a> {
     list: &'a [Namespace],
     /// Those in which something is changed that the host must not see.
     changed: u32,
+    /// The ids of the user namespace.
+    maps: IdMaps,
+    /// What the clocks of a new time namespace differ by, as the kernel reads it.
+    time_offsets: String,
     /// The new ones, as `CLONE_NEW*` bits.
     pub(super) new: u32,
     /// The joined ones.
@@ -61,7 +71,8 @@ pub(super) struct Namespaces<'a> {
 impl<'a> Namespaces<'a> {
     pub(super) fn of(spec: &'a Spec) -> Result<Self, Error> {
         let list = spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
-        let mut namespaces = Self { list, changed: changed(spec), new: 0, joined: 0 };
+        let (maps, time_offsets) = (IdMaps::of(spec), time_offsets(spec));
+        let mut namespaces = Self { list, changed: changed(spec), maps, time_offsets, new: 0, joined: 0 };
         for (index, namespace) in list.iter().enumerate() {
             let Some(kind) = kind(&namespace.typ) else {
                 return Err(Error::unknown(format!("/linux/namespaces/{index}/type"), &namespace.typ));
@@ -89,19 +100,58 @@ impl<'a> Namespaces<'a> {
         }
     }
 
+    /// Makes a new time namespace, and sets its clocks while nobody is in it: that is only after a clone or an exec. Here
+    /// init's entry in procfs still belongs to its caller, who may write it; the entry of a process that has joined a user
+    /// namespace does not.
+    pub(super) fn time(&self, builder: &mut Builder) {
+        if self.new & TIME == 0 {
+            return;
+        }
+        builder.add(self.origin(TIME), Step::Unshare { kinds: TIME });
+        if !self.time_offsets.is_empty() {
+            let proc = builder.descriptor(Descriptor::Proc);
+            let (path, value) = (Str::from("timens_offsets"), Str::from(self.time_offsets.as_str()));
+            builder.add("/linux/timeOffsets", Step::WriteOwn { proc, path, value });
+        }
+    }
+
+    /// Lets the host side write the ids of a new user namespace, and takes those of its root. Only then is init closed
+    /// to its caller too, who might have no privilege over it otherwise.
+    pub(super) fn user(&self, builder: &mut Builder) {
+        if self.new & USER == 0 {
+            return;
+        }
+        builder.host().user_namespace = Some(UserNamespace::New(self.maps.clone()));
+        builder.add("/linux/uidMappings", Step::Rendezvous { point: Point::Placed as u32 });
+        self.become_root(builder, self.origin(USER));
+        builder.add("", Step::Undumpable {});
+    }
+
+    fn become_root(&self, builder: &mut Builder, origin: String) {
+        let (uid, gid) = self.maps.root();
+        builder.add(origin, Step::BecomeRoot { uid, gid });
+    }
+
     /// Leaves the runtime's namespaces.
     ///
     /// Init is born in the new ones, but for the mount namespace, which it makes itself: a descriptor of another
     /// mount namespace cannot be mounted, so it has to hold the root filesystem's directory before. Where it
     /// enters its cgroup itself the cgroup namespace comes after that too, or its root would be the caller's cgroup.
-    /// Where a user namespace is joined all new ones come after it, so that they belong to it.
-    pub(super) fn plan(&self, builder: &mut Builder, options: &Options<'_>) {
-        let late = match () {
-            () if self.joined & USER != 0 => self.new,
-            () if options.cgroup.files > 0 => self.new & (MOUNT | CGROUP),
-            () => self.new & MOUNT,
+    /// Where a user namespace is joined all new ones come after it, so that they belong to it. A new time namespace is
+    /// there already.
+    pub(super) fn plan(&self, builder: &mut Builder, facts: &Facts, options: &Options<'_>) {
+        let new = self.new & !TIME;
+        let mut late = match () {
+            () if self.joined & USER != 0 => new,
+            () if options.cgroup.files > 0 => new & (MOUNT | CGROUP),
+            () => new & MOUNT,
         };
-        builder.born_in(self.new & !late);
+        // Older kernels let a process enter its time namespace by a clone alone.
+        let clone_for_time = self.new & TIME != 0 && !facts.time_by_exec;
+        if clone_for_time {
+            late |= new & PID;
+        }
+        builder.born_in(new & !late);
         for (_, kind) in KINDS {
             self.join(builder, kind);
         }
@@ -110,8 +160,9 @@ impl<'a> Namespaces<'a> {
         }
         // A process enters a pid namespace that it joins or makes by its next child only, and the procfs that is
         // mounted later shows the one it is in.
-        if (self.joined | late) & PID != 0 {
-            builder.add(self.origin(PID), Step::Fork { cgroup: None });
+        if (self.joined | late) & PID != 0 || clone_for_time {
+            let origin = if clone_for_time { TIME } else { PID };
+            builder.add(self.origin(origin), Step::Fork { cgroup: None });
             builder.host().forks = true;
         }
         // Changed credentials and the second clone have both cleared it.
@@ -134,7 +185,11 @@ impl<'a> Namespaces<'a> {
             });
             builder.add(origin.clone(), Step::Setns { target, kinds: kind });
             if kind == USER {
-                builder.add(origin, Step::BecomeRoot {});
+                self.become_root(builder, origin);
+                if !self.maps.is_empty() {
+                    builder.host().user_namespace = Some(UserNamespace::Joined(self.maps.clone()));
+                    builder.add("/linux/uidMappings", Step::Rendezvous { point: Point::Placed as u32 });
+                }
             }
         }
     }

@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 use serde_json::{Map, Value as Json, json};
 
 use super::namespaces::KINDS;
-use super::{Descriptor, Plan};
+use super::{Descriptor, Plan, UserNamespace};
+use crate::config::IdMapping;
 use crate::wire::{Attrs, Setting, Step, Value};
 
 const ATTRIBUTES: [(u32, &str); 8] = [
@@ -94,6 +95,16 @@ impl fmt::Display for Descriptor {
             }
             Descriptor::ContainerPidfd => f.write_str("pidfd of the container"),
             Descriptor::HookOutput => f.write_str("output of hooks"),
+            Descriptor::Tree { source, recursive, attrs, .. } => {
+                let all = if *recursive { " and all below" } else { "" };
+                let words = attributes(*attrs);
+                write!(
+                    f,
+                    "tree of {}{all}{}{words}",
+                    source.display(),
+                    if words.is_empty() { "" } else { " " }
+                )
+            }
         }
     }
 }
@@ -108,6 +119,16 @@ fn host(plan: &Plan) -> Map<String, Json> {
     if !host.hard_limits.is_empty() {
         let raised = host.hard_limits.iter().map(|(resource, hard)| json!([resource, limit(*hard)]));
         object.insert("hardLimits".into(), raised.collect());
+    }
+    if let Some(namespace) = &host.user_namespace {
+        let (what, maps) = match namespace {
+            UserNamespace::New(maps) => ("writeIds", maps),
+            UserNamespace::Joined(maps) => ("compareIds", maps),
+        };
+        let ranges = |list: &[IdMapping]| -> Json {
+            list.iter().map(|range| json!([range.container_id, range.host_id, range.size])).collect()
+        };
+        object.insert(what.into(), json!({"uids": ranges(&maps.uids), "gids": ranges(&maps.gids)}));
     }
     let parts = [("hooks", host.hooks_at_mounted), ("forks", host.forks), ("terminal", host.terminal)];
     object.extend(parts.into_iter().filter(|(_, part)| *part).map(|(name, _)| (name.into(), true.into())));

@@ -65,8 +65,8 @@ impl<'a> Payload<'a> {
     /// Identity and rights. The working directory is tried as root before, for one that the user cannot reach
     /// but may be in, and as the user after, for one that root cannot reach.
     ///
-    /// In a user namespace that was joined the groups are gone already, and there may be no right to set them.
-    pub(super) fn identity(&self, builder: &mut Builder, facts: &Facts, joined_user: bool) {
+    /// In a user namespace the groups are gone already, and there may be no right to set them.
+    pub(super) fn identity(&self, builder: &mut Builder, facts: &Facts, in_user_namespace: bool) {
         let Process { user, cwd, capabilities, no_new_privileges, .. } = self.process;
         let sets = capabilities.clone().unwrap_or_default();
         let known = u64::MAX >> 63_u8.saturating_sub(facts.last_capability);
@@ -75,7 +75,7 @@ impl<'a> Payload<'a> {
 
         builder.add(self.at("/cwd"), Step::Chdir { path: cwd, last: false });
         builder.add(self.at("/capabilities/bounding"), Step::CapBound { keep: mask(&sets.bounding) });
-        if !(joined_user && user.additional_gids.is_empty()) {
+        if !(in_user_namespace && user.additional_gids.is_empty()) {
             let groups = List::Items(&user.additional_gids);
             builder.add(self.at("/user/additionalGids"), Step::SetGroups { groups });
         }

@@ -2,8 +2,9 @@
 //! filesystem around the mounts.
 
 use std::borrow::Cow;
+use std::path::Path;
 
-use super::builder::{Builder, Descriptor};
+use super::builder::{Bind, Builder, Descriptor};
 use super::mounts::set;
 use super::namespaces::{MOUNT, Namespaces, USER};
 use super::options::{self, READ_ONLY};
@@ -109,11 +110,8 @@ impl<'a> Root<'a> {
         for (path, major, minor) in DEFAULT_DEVICES {
             if !paths.iter().any(|other| other == path) {
                 let mode = libc::S_IFCHR | 0o666;
-                self.device(
-                    builder,
-                    "".into(),
-                    Step::MakeNode { path: Str::from(path), mode, major, minor, uid: 0, gid: 0 },
-                );
+                let node = Step::MakeNode { path: Str::from(path), mode, major, minor, uid: 0, gid: 0 };
+                self.device(builder, "".into(), path, node);
             }
         }
         for (index, (device, path)) in wanted.iter().zip(&paths).enumerate() {
@@ -121,7 +119,7 @@ impl<'a> Root<'a> {
             if path != "/dev/ptmx" {
                 let at = format!("/linux/devices/{index}");
                 let node = node(device, path, &at)?;
-                self.device(builder, at.into(), node);
+                self.device(builder, at.into(), path, node);
             }
         }
         let kcore = facts.kcore.then_some(("/dev/core", "/proc/kcore"));
@@ -131,17 +129,13 @@ impl<'a> Root<'a> {
         Ok(())
     }
 
-    fn device(&self, builder: &mut Builder, origin: Cow<'static, str>, node: Step<'_>) {
-        match node {
-            Step::MakeNode { path, mode, .. }
-                if self.bind_devices && mode & libc::S_IFMT != libc::S_IFIFO =>
-            {
-                let attrs = Attrs::default();
-                let step =
-                    Step::BindMount { source: path, recursive: false, attrs, target: path, nofollow: true };
-                builder.add(origin, step);
-            }
-            node => builder.add(origin, node),
+    fn device(&self, builder: &mut Builder, origin: Cow<'static, str>, path: &str, node: Step<'_>) {
+        let fifo = matches!(node, Step::MakeNode { mode, .. } if mode & libc::S_IFMT == libc::S_IFIFO);
+        if self.bind_devices && !fifo {
+            let (source, attrs) = (Path::new(path), Attrs::default());
+            builder.bind(origin, &Bind { source, recursive: false, attrs, target: path, nofollow: true });
+        } else {
+            builder.add(origin, node);
         }
     }
 

@@ -11,7 +11,7 @@ use super::*;
 use crate::cgroup::Hierarchy;
 use crate::wire::{Check, Kind, Report, Tag};
 
-const FACTS: Facts = Facts { last_capability: 40, kcore: false };
+const FACTS: Facts = Facts { last_capability: 40, kcore: false, time_by_exec: true, may_mount: true };
 
 /// A container that asks for nothing.
 fn small() -> Value {
@@ -166,6 +166,44 @@ fn joined_namespaces() {
         ]),
     )]);
     snapshot("joined", &plan(config).unwrap());
+}
+
+fn mappings() -> Value {
+    json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}])
+}
+
+#[test]
+fn new_user_and_time_namespaces() {
+    let config = with([
+        ("/linux/namespaces", json!(["mount", "pid", "user", "time"].map(|kind| json!({"type": kind})))),
+        ("/linux/uidMappings", mappings()),
+        ("/linux/gidMappings", json!([{"containerID": 7, "hostID": 1, "size": 1}])),
+        ("/process/user/gid", json!(7)),
+        ("/linux/timeOffsets", json!({"monotonic": {"secs": 5}, "boottime": {"secs": -1, "nanosecs": 9}})),
+        ("/mounts", json!([{"destination": "/data", "source": "data", "options": ["bind", "ro"]}])),
+    ]);
+    snapshot("user-time", &plan(config.clone()).unwrap());
+    // Without privileges init opens the sources of mounts, and an older kernel takes a clone to enter the time namespace.
+    let spec: Spec = serde_json::from_value(config).unwrap();
+    let (checked, _) = Checked::new(&spec).unwrap();
+    let facts = Facts { may_mount: false, time_by_exec: false, ..FACTS };
+    let group = [group("/sys/fs/cgroup", &[])];
+    snapshot("user-time-unprivileged", &container(&checked, &facts, &options(&group)).unwrap());
+}
+
+#[test]
+fn the_mappings_of_a_joined_user_namespace_are_compared() {
+    let config = with([
+        ("/linux/namespaces", json!([{"type": "mount"}, {"type": "user", "path": "/proc/7/ns/user"}])),
+        ("/linux/uidMappings", mappings()),
+        ("/linux/gidMappings", mappings()),
+    ]);
+    let plan = plan(config).unwrap();
+    assert!(matches!(plan.host().user_namespace, Some(UserNamespace::Joined(_))));
+    let names = wire_names(&plan);
+    let places =
+        ["BecomeRoot", "Rendezvous", "Unshare"].map(|name| names.iter().position(|other| *other == name));
+    assert!(places.is_sorted() && !places.contains(&None), "{names:?}");
 }
 
 #[test]
@@ -329,6 +367,7 @@ fn propagation() {
 fn join() -> JoinOptions<'static> {
     JoinOptions {
         id: "web",
+        root: (0, 0),
         namespaces: namespaces::MOUNT | PID,
         born_in_cgroup: true,
         cgroup_files: 0,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Identity;
 use crate::cgroup;
 use crate::config::{Hooks, Process, Resources};
+use crate::plan::IdMaps;
 
 /// The version of the record that this library writes; it reads all older ones.
 pub(crate) const VERSION: u32 = 1;
@@ -50,6 +51,9 @@ pub(crate) struct Record {
     pub(crate) hook_env: Vec<String>,
     /// `CLONE_NEW*` bits of the namespaces that it does not share with the runtime: what `exec` joins.
     pub(crate) namespaces: u32,
+    /// The ids of its user namespace, if it has one that is not the runtime's.
+    #[serde(default, skip_serializing_if = "IdMaps::is_empty")]
+    pub(crate) id_maps: IdMaps,
     /// It has a pid namespace of its own, so that all its processes end with its first one.
     pub(crate) own_pid_namespace: bool,
     /// Its processes stay in the session keyring of whoever starts them.

@@ -62,6 +62,7 @@ fn damaged_mounts() {
     apart(|| {
         let bind = |path: &'static str| Step::BindMount {
             source: Str::from(path),
+            tree: None,
             recursive: true,
             attrs: Attrs::default(),
             target: Str::from(path),

@@ -25,7 +25,14 @@ impl Drop for Dir {
 
 fn bind(path: &str) -> Step<'_> {
     let path = Str::from(path);
-    Step::BindMount { source: path, recursive: true, attrs: Attrs::default(), target: path, nofollow: false }
+    Step::BindMount {
+        source: path,
+        tree: None,
+        recursive: true,
+        attrs: Attrs::default(),
+        target: path,
+        nofollow: false,
+    }
 }
 
 fn fs<'a>(fstype: &'a str, target: &'a str, options: &'a [Setting<'a>], attrs: Attrs) -> Step<'a> {

@@ -216,6 +216,7 @@ fn terminal_of_an_image_is_refused() {
         let source = dir.to_str().unwrap();
         let bind = Step::BindMount {
             source: Str::from(source),
+            tree: None,
             recursive: false,
             attrs: Attrs::default(),
             target: Str::from("/dev/pts"),
