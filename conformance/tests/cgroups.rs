@@ -54,6 +54,7 @@ views!(
     the_default_devices_are_allowed,
     paths,
     nested_cgroups_of_the_payload_are_removed,
+    deep_cgroups_of_the_payload_are_removed,
     a_cgroup_in_use_is_refused,
 );
 
@@ -228,6 +229,51 @@ fn nested_cgroups_of_the_payload_are_removed(view: View) {
     fs::create_dir_all(dir.join("a/b/c")).unwrap();
     fs::create_dir(dir.join("d")).unwrap();
     c.force_delete();
+    t.assert_clean();
+}
+
+fn deep_cgroups_of_the_payload_are_removed(view: View) {
+    corten_only!(); // runc opens one after the other and runs out of descriptors
+    let t = sandbox!(view);
+    let c = limited(&t, &[]);
+    let mut dir = c.init().cgroup(if view.is_v2() { "" } else { "freezer" }).unwrap();
+    for _ in 0..300 {
+        dir.push("d");
+        fs::create_dir(&dir).unwrap();
+    }
+    let command = t.runtime(["ps", "--format", "json", c.id()]).after("ulimit -n 40");
+    assert!(command.run().ok().contains(&c.pid().to_string()));
+    t.runtime(["delete", "--force", c.id()]).after("ulimit -n 40").run().ok();
+    t.assert_clean();
+}
+
+/// Below a threaded cgroup, as an engine in a threaded service has it.
+#[test]
+fn a_threaded_parent() {
+    corten_only!();
+    let t = sandbox!(View::V2);
+    // Not one of the sandbox's names, which are looked for as leftovers.
+    let name = format!("corten-threaded-{}", std::process::id());
+    let parent = kernel::hierarchy("").unwrap().join(&name);
+    fs::create_dir(&parent).unwrap();
+    fs::write(parent.join("cgroup.type"), "threaded").unwrap();
+    let mut bundle = t.bundle();
+    bundle.args(["sleep", "1000"]).set("/linux/cgroupsPath", format!("/{name}/new/own"));
+    let c = t.launch(&bundle);
+    let dir = c.init().cgroup("").unwrap();
+    assert_eq!(dir, parent.join("new/own"));
+    assert_eq!(kernel::read(dir.join("cgroup.type")), "threaded");
+    c.exec(["true"]).ok();
+    assert_eq!(t.runtime(["ps", "--format", "json", c.id()]).run().ok(), format!("[{}]\n", c.pid()));
+    c.call("pause").ok();
+    assert_eq!(c.status(), "paused");
+    c.force_delete();
+
+    let memory = json!([{"pageSize": "2MB", "limit": 2 << 20}]);
+    bundle.set("/linux/resources/hugepageLimits", memory);
+    assert_eq!(t.refused_at(&bundle), "/linux/resources/hugepageLimits/0");
+    assert!(!parent.join("new").exists());
+    fs::remove_dir(parent).unwrap();
     t.assert_clean();
 }
 

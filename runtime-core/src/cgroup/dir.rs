@@ -49,6 +49,14 @@ impl Dir {
         }
     }
 
+    /// The cgroup above. A cgroup never gets another parent.
+    pub(super) fn parent(&self) -> Result<Self, Error> {
+        let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
+        let how = OpenHow::new().flags(DIRECTORY).resolve(resolve);
+        let fd = again(|| openat2(&self.fd, "..", how)).map_err(|errno| self.error("open", "..", errno))?;
+        Ok(Self { fd, path: self.path.parent().unwrap_or(Path::new("/")).into() })
+    }
+
     /// Makes the child cgroup `name`; whether it was made by this call, or there already.
     pub(super) fn make(&self, name: &str) -> Result<bool, Error> {
         match mkdirat(&self.fd, name, Mode::from_bits_truncate(0o755)) {

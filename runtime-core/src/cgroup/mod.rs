@@ -15,11 +15,16 @@ mod error;
 mod freezer;
 mod layout;
 mod limits;
+mod make;
 mod oom;
 mod path;
 mod placement;
+mod processes;
+mod remove;
 mod saved;
 pub mod stats;
+mod threaded;
+mod walk;
 
 use std::time::Duration;
 

@@ -1,0 +1,126 @@
+//! Making a cgroup, up to the point where limits can be written.
+
+use nix::errno::Errno;
+
+use super::dir::Dir;
+use super::limits::Setting;
+use super::saved::Group;
+use super::{Error, freezer, processes};
+
+/// Controllers that a container gets on version 2 even without a limit, for the figures they count.
+const COUNTING: [&str; 4] = ["cpu", "io", "memory", "pids"];
+
+/// Makes what is missing of a group's path, and notes how much that was. Another container may make or
+/// remove the same parents at this moment.
+pub(super) fn make(group: &mut Group) -> Result<Dir, Error> {
+    const TRIES: usize = 100;
+    let root = group.root()?;
+    for _ in 0..TRIES {
+        match make_path(&root, &group.path) {
+            Err(Error::Io { errno: Errno::ENOENT, .. }) => {}
+            Err(error) => return Err(error),
+            Ok((dir, made)) => {
+                group.made = made;
+                return Ok(dir);
+            }
+        }
+    }
+    Err(Error::Gone { path: group.full_path() })
+}
+
+/// The directory, and how many of the last components of its path were made.
+fn make_path(root: &Dir, path: &str) -> Result<(Dir, usize), Error> {
+    if let Some(dir) = root.find(path)? {
+        return Ok((dir, 0));
+    }
+    let (new, above) = match path.rsplit_once('/') {
+        None => (root.make(path)?, 0),
+        Some((parent, name)) => {
+            let (parent, made) = make_path(root, parent)?;
+            (parent.make(name)?, made)
+        }
+    };
+    let dir = root.find(path)?.ok_or_else(|| root.error("open", path, Errno::ENOENT))?;
+    Ok((dir, if new { above + 1 } else { 0 }))
+}
+
+/// An existing cgroup may be taken only if nothing is in it, and nothing would stop in it.
+pub(super) fn check_unused(group: &Group, dir: &Dir) -> Result<(), Error> {
+    let count = processes::below(dir)?.len();
+    if count > 0 {
+        return Err(Error::NotEmpty { path: dir.path().into(), count });
+    }
+    let frozen = match &group.hierarchy {
+        hierarchy if hierarchy.is_unified() => freezer::is_frozen_v2(dir)?,
+        hierarchy if hierarchy.has("freezer") => freezer::is_frozen_v1(dir)?,
+        _ => false,
+    };
+    if frozen { Err(Error::Frozen { path: dir.path().into() }) } else { Ok(()) }
+}
+
+/// Lets the parents hand down the controllers that a group of the unified hierarchy needs, and those that
+/// count, as far as they are there. What is enabled already costs one look.
+pub(super) fn enable(group: &Group, needed: &[&Setting]) -> Result<(), Error> {
+    let root = group.root()?;
+    let ancestors: Vec<&str> =
+        group.path.match_indices('/').filter_map(|(at, _)| group.path.get(..at)).collect();
+    let open = |path: &str| root.find(path)?.ok_or_else(|| Error::Gone { path: root.path().join(path) });
+
+    let parent = open(ancestors.last().copied().unwrap_or("."))?;
+    let enabled = parent.read("cgroup.subtree_control")?;
+    let wanted = || COUNTING.into_iter().chain(needed.iter().map(|setting| setting.controller()));
+    if wanted().all(|controller| has_word(&enabled, controller)) {
+        return Ok(());
+    }
+    for path in std::iter::once(".").chain(ancestors) {
+        let dir = open(path)?;
+        let enabled = dir.read("cgroup.subtree_control")?;
+        for setting in needed.iter().filter(|setting| !has_word(&enabled, setting.controller())) {
+            enable_one(&dir, setting)?;
+        }
+        let available = dir.read("cgroup.controllers")?;
+        for controller in COUNTING {
+            if has_word(&available, controller) && !has_word(&enabled, controller) {
+                if let Err(error) = dir.write("cgroup.subtree_control", &format!("+{controller}")) {
+                    log::debug!("no figures of {controller}: {error}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn enable_one(dir: &Dir, setting: &Setting) -> Result<(), Error> {
+    const FILE: &str = "cgroup.subtree_control";
+    let value = format!("+{}", setting.controller());
+    let pointer = || setting.pointer.clone().into_owned();
+    match dir.write(FILE, &value) {
+        Err(Error::Io { errno: Errno::ENOENT | Errno::EINVAL, .. }) => Err(Error::NoController {
+            pointer: pointer(),
+            controller: setting.controller().into(),
+            path: dir.path().into(),
+        }),
+        Err(Error::Io { errno, path, .. }) => Err(Error::Limit { pointer: pointer(), path, value, errno }),
+        answer => answer,
+    }
+}
+
+fn has_word(words: &str, word: &str) -> bool {
+    words.split_whitespace().any(|other| other == word)
+}
+
+/// A new cgroup of version 1's cpuset has neither processors nor memory, and takes no process before it
+/// has: it gets those of its parent.
+pub(super) fn inherit_cpuset(group: &Group) -> Result<(), Error> {
+    let root = group.root()?;
+    let mut values = ["cpuset.cpus", "cpuset.mems"].map(|file| (file, String::new()));
+    let ends = group.path.match_indices('/').map(|(at, _)| at).chain([group.path.len()]);
+    for path in std::iter::once(".").chain(ends.filter_map(|end| group.path.get(..end))) {
+        let Some(dir) = root.find(path)? else { return Err(Error::Gone { path: root.path().join(path) }) };
+        for (file, value) in &mut values {
+            let own = dir.read(file)?.trim().to_owned();
+            if own.is_empty() { dir.write(file, value)? } else { *value = own }
+        }
+    }
+    Ok(())
+}
