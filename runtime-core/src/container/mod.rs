@@ -164,9 +164,10 @@ impl Container {
     /// The container's state now. Takes no lock, so it may be that of a moment ago.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when it has been deleted meanwhile.
+    /// [`Error::System`] and [`Error::Cgroup`] where it cannot be found out. A container that has been deleted meanwhile has stopped.
     pub fn state(&self) -> Result<State, Error> {
-        let record = self.entry.read()?;
+        // Once a container is made, nothing of its record that is shown here changes any more.
+        let record = if self.record.creator.is_some() { self.entry.read()? } else { self.record.clone() };
         let (status, _) = status(&self.entry, &record)?;
         let pid = match status {
             Status::Stopped => 0,

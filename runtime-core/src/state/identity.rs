@@ -1,6 +1,7 @@
 //! Which process a pid meant when it was written down.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -36,7 +37,7 @@ enum Mark {
 impl Identity {
     /// The identity of the process that a pidfd refers to.
     pub(crate) fn of(pid: i32, pidfd: impl AsFd) -> Result<Self, Errno> {
-        Ok(Self { pid, boot: boot_id()?, mark: Mark::of(pid, pidfd)? })
+        Ok(Self { pid, boot: boot_id()?.to_owned(), mark: Mark::of(pid, pidfd)? })
     }
 
     /// The calling process.
@@ -87,10 +88,15 @@ pub(crate) fn ended(pidfd: impl AsFd) -> Result<bool, Errno> {
     }
 }
 
-fn boot_id() -> Result<String, Errno> {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|id| id.trim_end().to_owned())
-        .map_err(|error| errno_of(&error))
+/// The boot that this process lives in, read once.
+fn boot_id() -> Result<&'static str, Errno> {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    if let Some(boot) = BOOT.get() {
+        return Ok(boot);
+    }
+    let boot =
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|error| errno_of(&error))?;
+    Ok(BOOT.get_or_init(|| boot.trim_end().to_owned()))
 }
 
 #[cfg(test)]
