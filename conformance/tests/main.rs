@@ -19,6 +19,7 @@ mod peers;
 mod plan;
 mod process;
 mod rootfs;
+mod rootless;
 mod security;
 mod terminal;
 mod update;

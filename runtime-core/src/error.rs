@@ -206,6 +206,7 @@ impl Error {
         match self {
             Self::Config(findings) => first_fatal(findings).and_then(|finding| finding.hint.clone()),
             Self::Create(error) | Self::Enter(error) => error.hint.clone(),
+            Self::Launch(error) => error.hint().map(str::to_owned),
             _ => None,
         }
     }

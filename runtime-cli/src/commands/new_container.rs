@@ -32,9 +32,6 @@ impl<'a> NewContainer<'a> {
         let id = id(flags)?;
         let bundle = Bundle::load(bundle_dir(flags)).map_err(Error::from)?;
         strict::enforce(&bundle, flags.is_set(&STRICT))?;
-        if globals.rootless == Some(true) {
-            return Err(Failure::new("--rootless=true is not supported yet"));
-        }
         let inherited = globals.descriptors.with_activation(flags)?;
         let receivers = Receivers::connect(flags, has_terminal(&bundle.spec), detach)?;
         globals.root.prepare()?;
@@ -101,6 +98,7 @@ pub(super) fn options(globals: &Globals, flags: &Matches) -> CreateOptions<'stat
         no_new_keyring: flags.is_set(&NO_NEW_KEYRING),
         notify_socket: notify_socket().is_some(),
         cgroup_driver: globals.cgroup_driver,
+        rootless: globals.rootless,
         hook_env: environment(),
         command: true,
         ..CreateOptions::default()

@@ -26,8 +26,9 @@ impl Cgroupfs {
 
     /// The freezer of a cgroup that has to exist.
     fn freezer(&self) -> Result<Freezer, Error> {
-        let path = || self.saved.main().map(Group::full_path).unwrap_or_default();
-        Freezer::of(&self.saved)?.ok_or_else(|| Error::Gone { path: path() })
+        let gone = |group: &Group| Error::Gone { path: group.full_path() };
+        let missing = || self.saved.main().map_or(Error::NoCgroup, gone);
+        Freezer::of(&self.saved)?.ok_or_else(missing)
     }
 
     /// The directory in which a setting belongs.

@@ -34,6 +34,10 @@ pub enum Error {
         mount: PathBuf,
     },
 
+    /// The container was made without a cgroup.
+    #[error("the container has no cgroup: whoever made it lacked the right to make one")]
+    NoCgroup,
+
     /// `linux.cgroupsPath` cannot be used.
     #[error("/linux/cgroupsPath: {value:?} {reason}")]
     Path {
@@ -156,6 +160,12 @@ impl Error {
             }
             _ => None,
         }
+    }
+
+    /// True where this process lacks the right to manage cgroups, or there are none here to manage.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::NotCgroup { .. } | Self::NoOwnCgroup { .. })
+            || self.errno().is_some_and(|errno| [Errno::EACCES, Errno::EPERM, Errno::EROFS].contains(&errno))
     }
 
     /// True where a cgroup that has been found is no longer there.

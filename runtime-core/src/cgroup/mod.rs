@@ -85,6 +85,11 @@ pub trait Manager: std::fmt::Debug + Send + Sync {
     fn remove(&mut self, timeout: Duration) -> Result<(), Error>;
 }
 
+/// Whether no limit is asked for. Device rules are none: who may not manage cgroups cannot make devices either.
+pub fn limits_nothing(resources: &Resources) -> bool {
+    limits::settings(resources, |_| true).is_ok_and(|settings| settings.is_empty())
+}
+
 /// The manager of a cgroup that is planned or exists.
 pub fn open(saved: Saved) -> Box<dyn Manager> {
     match saved.driver {

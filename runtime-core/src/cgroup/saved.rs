@@ -41,6 +41,9 @@ pub struct Group {
 }
 
 impl Saved {
+    /// What a container without a cgroup of its own has: its processes stay in the caller's.
+    pub const NONE: Self = Self { driver: Driver::Cgroupfs, groups: Vec::new(), taken: false };
+
     /// What kind of host it was made on.
     pub fn version(&self) -> Version {
         version(self.groups.iter().map(|group| &group.hierarchy))

@@ -1,16 +1,18 @@
 //! `create`: from a bundle to a container whose payload waits for `start`.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::libc::{CLONE_NEWPID, SIGKILL};
 use nix::sys::stat::Mode;
-use nix::unistd::pipe2;
+use nix::unistd::{geteuid, pipe2};
 
 use super::{Container, Exit, HookState, OCI_VERSION, Runtime, Status, delete, notify, reap};
 use crate::bundle::Bundle;
@@ -47,6 +49,9 @@ pub struct CreateOptions<'a> {
     pub notify_socket: bool,
     /// Who makes the container's cgroup.
     pub cgroup_driver: CgroupDriver,
+    /// Whether a container without limits may do without a cgroup, where the caller has no right to make one; absent for callers
+    /// who are not root, or root of a user namespace only.
+    pub rootless: Option<bool>,
     /// The environment of hooks that give none.
     pub hook_env: Vec<String>,
     /// The calling process does nothing but this, so that a forced delete of a container in the making may end it.
@@ -116,21 +121,9 @@ struct Making<'a> {
 impl Making<'_> {
     /// Everything from the claimed id to the committed container. Returns the master of the payload's terminal.
     fn make(&mut self) -> Result<Option<OwnedFd>, Error> {
-        let mut cgroup = cgroup::open(self.record.cgroup.clone());
-        let made = cgroup.create(&self.draft.resources());
-        self.record.cgroup = cgroup.saved().clone();
-        made?;
+        self.make_cgroup()?;
         let notify_dir = self.draft.options.notify_socket.then(|| notify::prepare(self.entry)).transpose()?;
-        let mut placement = cgroup.placement(&[])?;
-        let (plan, mut child, output) = match self.launch(&placement, notify_dir.as_deref())? {
-            (_, child, _) if placement.into.is_some() && !child.in_cgroup => {
-                // Something keeps clone3(2) from us, so init has to go to its cgroup itself.
-                abandon(child)?;
-                placement.write_instead().map_err(Error::system("enter", "the container's cgroup"))?;
-                self.launch(&placement, notify_dir.as_deref())?
-            }
-            launched => launched,
-        };
+        let (plan, mut child, output) = self.launch_in_cgroup(notify_dir.as_deref())?;
         let ready = self.supervise(&mut child, &plan, output);
         let Child { pidfd, channel, .. } = child;
         self.pidfd = Some(pidfd);
@@ -142,6 +135,49 @@ impl Making<'_> {
         match committed {
             Ok(None) => Ok(terminal),
             Ok(Some(_)) | Err(_) => Err(Error::InitDied("ended while it was waiting".to_owned())),
+        }
+    }
+
+    fn make_cgroup(&mut self) -> Result<(), Error> {
+        let mut cgroup = cgroup::open(self.record.cgroup.clone());
+        let made = cgroup.create(&self.draft.resources());
+        self.record.cgroup = cgroup.saved().clone();
+        match made {
+            Err(error) if error.is_denied() && self.draft.may_lack_cgroup() => {
+                // The last thing that is set; without it nothing is lost to who can make no devices.
+                let filter = matches!(error, cgroup::Error::DeviceFilter { .. });
+                if filter { Ok(()) } else { self.do_without_cgroup(error) }
+            }
+            made => Ok(made?),
+        }
+    }
+
+    fn do_without_cgroup(&mut self, reason: impl Display) -> Result<(), Error> {
+        log::debug!("no cgroup for the container: {reason}");
+        cgroup::open(self.record.cgroup.clone()).remove(Duration::ZERO)?;
+        self.record.cgroup = cgroup::Saved::NONE;
+        Ok(())
+    }
+
+    /// Starts init in the container's cgroup, or where that may not be entered in the caller's.
+    fn launch_in_cgroup(&mut self, notify_dir: Option<&Path>) -> Result<(Plan, Child, Option<File>), Error> {
+        let mut placement = cgroup::open(self.record.cgroup.clone()).placement(&[])?;
+        match self.launch(&placement, notify_dir) {
+            Ok((_, child, _)) if placement.into.is_some() && !child.in_cgroup => {
+                // Something keeps clone3(2) from us, so init has to go to its cgroup itself.
+                abandon(child)?;
+                placement.write_instead().map_err(Error::system("enter", "the container's cgroup"))?;
+                self.launch(&placement, notify_dir)
+            }
+            Err(Error::Launch(error))
+                if placement.into.is_some()
+                    && error.errno() == Some(Errno::EACCES)
+                    && self.draft.may_lack_cgroup() =>
+            {
+                self.do_without_cgroup(error)?;
+                self.launch(&Placement::default(), notify_dir)
+            }
+            launched => launched,
         }
     }
 
@@ -271,7 +307,18 @@ impl<'a> Draft<'a> {
     /// Which cgroup the container will have.
     fn cgroup(&self) -> Result<cgroup::Saved, Error> {
         let path = self.config.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
-        Ok(cgroup::plan(&cgroup::Layout::detect()?, path, self.id.as_str())?)
+        let planned =
+            cgroup::Layout::detect().and_then(|layout| cgroup::plan(&layout, path, self.id.as_str()));
+        match planned {
+            Err(error) if error.is_denied() && self.may_lack_cgroup() => Ok(cgroup::Saved::NONE),
+            planned => Ok(planned?),
+        }
+    }
+
+    /// Whether the container may do without a cgroup.
+    fn may_lack_cgroup(&self) -> bool {
+        let unprivileged = || !geteuid().is_root() || Host::in_user_namespace();
+        self.options.rootless.unwrap_or_else(unprivileged) && cgroup::limits_nothing(&self.resources())
     }
 
     /// The plan for a container that enters its cgroup through `files` files.

@@ -6,6 +6,7 @@ mod exec;
 mod kill;
 mod notify;
 mod pause;
+mod processes;
 mod start;
 mod state;
 mod stats;
@@ -184,14 +185,6 @@ impl Container {
             annotations: record.annotations,
             owner: String::new(),
         })
-    }
-
-    /// The pids of all its processes in the caller's pid namespace; none once it has stopped.
-    ///
-    /// # Errors
-    /// [`Error::Cgroup`].
-    pub fn processes(&self) -> Result<Vec<i32>, Error> {
-        Ok(self.cgroup().pids()?)
     }
 
     fn cgroup(&self) -> Box<dyn cgroup::Manager> {

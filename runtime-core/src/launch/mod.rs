@@ -102,6 +102,7 @@ pub enum Error {
 impl Error {
     const MAKE_IMAGE: &str = "make the image of init";
     const EXECUTE: &str = "execute init";
+    const CLONE: &str = "clone init";
 
     /// True where another kind of image may be allowed.
     fn denies_image(&self) -> bool {
@@ -124,6 +125,22 @@ impl Error {
             Self::IdMap { pointer, .. } => Some(pointer),
             Self::Limit { .. } => Some("/process/rlimits"),
             Self::OomScore { .. } => Some("/process/oomScoreAdj"),
+        }
+    }
+
+    /// What to do about it, where that can be said.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::System { doing, errno: Errno::EPERM } if *doing == Self::CLONE => Some(
+                "without privileges a container needs a new user namespace, and the host may restrict those: see \
+                 kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns",
+            ),
+            Self::System { doing, errno: Errno::ENOSPC } if *doing == Self::CLONE => {
+                Some("a limit of user.max_*_namespaces is reached")
+            }
+            Self::Source { errno: Errno::ENOENT, .. } => Some("the source must exist on the host"),
+            Self::Source { errno: Errno::EINVAL, .. } => Some("use rbind for a source with mounts below it"),
+            _ => None,
         }
     }
 

@@ -103,7 +103,7 @@ fn spawn_by(request: &Request<'_>, way: Way) -> Result<Child, Error> {
         raise: request.namespaces & CLONE_NEWUSER != 0,
         fault: None,
     };
-    let born = clone(request, &mut task).map_err(Error::system("clone init"))?;
+    let born = clone(request, &mut task).map_err(Error::system(Error::CLONE))?;
     // What the child wrote before it ended, if it could not execute the image.
     if let Some(fault) = task.fault {
         let _ = waitid(Id::PIDFd(born.pidfd.as_fd()), WaitPidFlag::WEXITED);

@@ -16,6 +16,11 @@ pub(super) fn plan(
     namespaces: &Namespaces<'_>,
     options: &Options<'_>,
 ) -> Result<(), Error> {
+    if options.cgroup.groups.is_empty() {
+        // A container without a cgroup of its own sees what its caller sees.
+        bind(builder, entry, Path::new("/sys/fs/cgroup"), &entry.target);
+        return Ok(());
+    }
     let separate = namespaces.has(CGROUP);
     let unified = match options.cgroup.groups {
         [group] if group.hierarchy.is_unified() => Some(group),

@@ -210,6 +210,15 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         (Step::MountFs { .. } | Step::MountData { .. }, libc::ENODEV) => {
             Some("the kernel does not know this filesystem type")
         }
+        (Step::MountFs { fstype, .. }, libc::EPERM) if fstype.bytes() == b"sysfs" => Some(
+            "in a user namespace sysfs needs a new network namespace beside it; else bind the host's /sys",
+        ),
+        (Step::MountFs { fstype, .. }, libc::EPERM) if fstype.bytes() == b"proc" => Some(
+            "in a user namespace procfs needs a pid namespace of its owner, and no mount that hides a part of /proc",
+        ),
+        (Step::SetGroups { .. }, libc::EPERM) => {
+            Some("groups cannot be set where /proc/self/setgroups says deny, as without newgidmap")
+        }
         (Step::OpenConsole { .. }, libc::ENOENT) => Some("mount a devpts at /dev/pts"),
         (Step::Exec { .. }, libc::ENOENT) => Some("the interpreter or loader that the file names is missing"),
         (Step::Exec { .. }, libc::ENOEXEC) => {

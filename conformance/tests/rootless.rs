@@ -1,0 +1,188 @@
+//! An unprivileged user's containers: no capability, no cgroup or one that was handed over, state in `$XDG_RUNTIME_DIR`.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::PathBuf;
+
+use conformance::{Bundle, Command, Sandbox, View, corten_only, note_skip, sandbox, tool};
+use serde_json::{Value, json};
+
+/// A user who needs no account: the kernel knows ids alone.
+const USER: u32 = 54_321;
+
+/// What a user has: the runtime's program, a place for state, bundles.
+struct Home<'a> {
+    sandbox: &'a Sandbox,
+    program: PathBuf,
+    user: u32,
+}
+
+impl<'a> Home<'a> {
+    fn new(sandbox: &'a Sandbox, user: u32) -> Option<Self> {
+        if tool("setpriv").is_none() {
+            note_skip("setpriv is not installed");
+            return None;
+        }
+        let program = sandbox.path("corten");
+        fs::copy(sandbox.program(), &program).unwrap();
+        fs::create_dir(sandbox.path("run")).unwrap();
+        chown(sandbox.path("run"), Some(user), Some(user)).unwrap();
+        fs::set_permissions(sandbox.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+        Some(Self { sandbox, program, user })
+    }
+
+    /// The runtime as this user.
+    fn corten<const N: usize>(&self, args: [&str; N]) -> Command {
+        let id = self.user.to_string();
+        let user = ["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"];
+        let run = self.sandbox.path("run");
+        self.sandbox.command([&self.program]).args(args).wrap(user).env("XDG_RUNTIME_DIR", run)
+    }
+
+    /// A bundle of this user's, with the config that `spec --rootless` writes and this script.
+    fn bundle(&self, script: &str) -> Bundle {
+        let mut bundle = self.sandbox.bundle();
+        for path in [bundle.dir().to_owned(), bundle.rootfs(), bundle.inside("/tmp"), bundle.inside("/dev")] {
+            chown(path, Some(self.user), Some(self.user)).unwrap();
+        }
+        self.corten(["spec", "--rootless", "--bundle", bundle.dir().to_str().unwrap()]).run().ok();
+        let text = fs::read(bundle.dir().join("config.json")).unwrap();
+        let config: Value = serde_json::from_slice(&text).unwrap();
+        bundle.set("", config).set("/process/terminal", false).set("/root/readonly", false).script(script);
+        bundle.write();
+        bundle
+    }
+}
+
+fn dir(bundle: &Bundle) -> &str {
+    bundle.dir().to_str().unwrap()
+}
+
+#[test]
+fn a_user_runs_a_container() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(home) = Home::new(&t, USER) else { return };
+    let bundle = home.bundle("id -u; cat /proc/self/uid_map /proc/self/setgroups; touch /tmp/made; hostname");
+    let text = home.corten(["run", "--bundle", dir(&bundle), "one"]).run().ok();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(words, ["0", "0", "54321", "1", "deny", "corten"]);
+    assert_eq!(fs::metadata(bundle.inside("/tmp/made")).unwrap().uid(), USER);
+    assert_eq!(fs::read_dir(t.path("run/corten")).unwrap().count(), 0, "the state is gone");
+}
+
+#[test]
+fn every_operation_works() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(home) = Home::new(&t, USER) else { return };
+    let bundle = home.bundle("sleep 1000 & exec sleep 1000");
+    let state = |status: &str| {
+        let state: Value = serde_json::from_str(&home.corten(["state", "one"]).run().ok()).unwrap();
+        assert_eq!(state["status"], status);
+    };
+    home.corten(["create", "--bundle", dir(&bundle), "one"]).run().ok();
+    state("created");
+    assert_eq!(home.corten(["exec", "one", "id", "-u"]).run().ok(), "0\n");
+    home.corten(["start", "one"]).run().ok();
+    state("running");
+    assert_eq!(home.corten(["exec", "one", "sh", "-c", "echo free > /dev/stdout"]).run().ok(), "free\n");
+    let pids: Vec<u32> =
+        serde_json::from_str(&home.corten(["ps", "--format", "json", "one"]).run().ok()).unwrap();
+    assert_eq!(pids.len(), 2);
+    assert!(home.corten(["list"]).run().ok().contains("running"));
+    home.corten(["pause", "one"]).run().fails_with(1, "no cgroup");
+    home.corten(["kill", "one", "KILL"]).run().ok();
+    conformance::wait_until("it has stopped", || {
+        home.corten(["state", "one"]).run().ok().contains("\"stopped\"")
+    });
+    home.corten(["delete", "one"]).run().ok();
+    home.corten(["run", "--detach", "--bundle", dir(&bundle), "two"]).run().ok();
+    home.corten(["delete", "--force", "two"]).run().ok();
+    assert!(!home.corten(["list", "--quiet"]).run().ok().contains("two"));
+}
+
+#[test]
+fn what_the_kernel_refuses_is_named() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(home) = Home::new(&t, USER) else { return };
+    let refused = |pointer: &str, value: Value, text: &str| {
+        let mut bundle = home.bundle("true");
+        bundle.set(pointer, value).write();
+        home.corten(["run", "--bundle", dir(&bundle), "one"]).run().fails_with(1, text);
+    };
+    refused("/linux/resources/pids/limit", json!(5), "lacks the right to manage this cgroup");
+    refused("/linux/uidMappings/0/hostID", json!(0), "/linux/uidMappings");
+    refused("/process/user/additionalGids", json!([0]), "supplementary groups");
+    let bundle = home.bundle("true");
+    let flags = ["--rootless", "false", "run", "--bundle", dir(&bundle), "one"];
+    home.corten(flags).run().fails_with(1, "lacks the right to manage this cgroup");
+    assert_eq!(fs::read_dir(t.path("run/corten")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_cgroup_that_was_handed_over_is_used() {
+    corten_only!();
+    let t = sandbox!(View::V2);
+    let Some(home) = Home::new(&t, USER) else { return };
+    let bundle = home.bundle("exec sleep 1000");
+    let top = format!("/sys/fs/cgroup/{}", t.id());
+    // The user's own process has to be in what was handed over, or nothing could be moved in there.
+    let enter = format!(
+        "mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup 2>/dev/null; mkdir -p {top}/own; \
+         chown {USER} {top} {top}/own {top}/cgroup.procs {top}/own/cgroup.procs {top}/cgroup.subtree_control; \
+         echo $$ > {top}/own/cgroup.procs"
+    );
+    let command = |args: [&str; 2], more: &[&str]| {
+        home.corten(args).args(more).after(&enter).wrap(["unshare", "-m", "--propagation", "private"]).run()
+    };
+    command(["run", "--detach"], &["--bundle", dir(&bundle), "one"]).ok();
+    assert!(command(["exec", "one"], &["cat", "/proc/self/cgroup"]).ok().contains("0::/\n"));
+    command(["pause", "one"], &[]).ok();
+    assert!(command(["state", "one"], &[]).ok().contains("\"paused\""));
+    command(["delete", "--force"], &["one"]).ok();
+    let unified = if View::host_is_v2() { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/unified" };
+    let top = top.replace("/sys/fs/cgroup", unified);
+    conformance::wait_until("the cgroup is empty", || fs::remove_dir(format!("{top}/own")).is_ok());
+    fs::remove_dir(top).unwrap();
+}
+
+#[test]
+fn subordinate_ids_are_mapped_by_newuidmap() {
+    corten_only!();
+    let t = sandbox!();
+    let Some((user, first)) = user_with_subordinate_ids() else {
+        note_skip("nobody has subordinate ids, or newuidmap is not installed");
+        return;
+    };
+    let Some(home) = Home::new(&t, user) else { return };
+    let mut bundle = home.bundle("id -u; id -G; wc -l < /proc/self/uid_map; cat /proc/self/setgroups");
+    let map = json!([
+        {"containerID": 0, "hostID": user, "size": 1},
+        {"containerID": 1, "hostID": first, "size": 2000}
+    ]);
+    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    bundle.set("/process/user", json!({"uid": 1000, "gid": 1000, "additionalGids": [5]})).write();
+    let text = home.corten(["run", "--bundle", dir(&bundle), "one"]).run().ok();
+    assert_eq!(text, "1000\n1000 5\n2\nallow\n");
+    bundle.set("/linux/uidMappings/1/hostID", 1).write();
+    home.corten(["run", "--bundle", dir(&bundle), "one"]).run().fails_with(1, "newuidmap");
+}
+
+/// The uid of a user whose group has the same number, and the first of the ids that are the user's to give.
+fn user_with_subordinate_ids() -> Option<(u32, u32)> {
+    tool("newuidmap").and(tool("newgidmap"))?;
+    let range = |file: &str, name: &str| {
+        let text = fs::read_to_string(file).ok()?;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::to_owned))?;
+        line.split_once(':')?.0.parse::<u32>().ok()
+    };
+    fs::read_to_string("/etc/passwd").ok()?.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let first = range("/etc/subuid", fields[0])?;
+        let same = fields[2] == fields[3] && range("/etc/subgid", fields[0]) == Some(first);
+        if same { Some((fields[2].parse().ok()?, first)) } else { None }
+    })
+}
