@@ -18,7 +18,7 @@ FLAGS := $(if $(filter $(HOST),$(TARGET)),RUSTFLAGS="$(STATIC_GLIBC)",)
 OUT := $(or $(CARGO_TARGET_DIR),target)
 CORTEN := $(OUT)/$(TARGET)/release/corten
 
-.PHONY: release glibc aarch64 demo test lint unit integration bench install clean
+.PHONY: release glibc aarch64 demo test deps lint unit integration bench install clean
 
 release:
 	$(FLAGS) cargo build --release --locked --target $(TARGET) -p corten
@@ -34,7 +34,7 @@ demo: release
 	$(FLAGS) cargo build --release --locked --target $(TARGET) -p demo
 	demo/run $(CORTEN) $(OUT)/$(TARGET)/release/demo
 
-test: lint unit integration
+test: deps lint unit integration
 
 lint:
 	cargo fmt --all --check
@@ -43,8 +43,10 @@ lint:
 unit:
 	cargo test --locked --workspace --exclude conformance
 
-integration: release
+deps:
 	conformance/install-deps.sh
+
+integration: release
 	CORTEN=$(abspath $(CORTEN)) cargo test --locked -p conformance
 
 bench: release

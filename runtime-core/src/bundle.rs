@@ -99,6 +99,12 @@ pub enum ParseError {
     Nul(String),
 }
 
+impl From<std::convert::Infallible> for ParseError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl ParseError {
     /// JSON pointer of the value at fault, where there is one.
     pub fn pointer(&self) -> Option<&str> {
@@ -110,6 +116,24 @@ impl ParseError {
 }
 
 impl Bundle {
+    /// A bundle whose configuration comes from elsewhere: [`Spec`], or what can become one, such as the crate oci-spec's with the
+    /// feature `oci-spec`.
+    ///
+    /// # Errors
+    /// [`BundleError::Dir`] for the directory, [`BundleError::Parse`] for the configuration.
+    pub fn new<S>(dir: impl AsRef<Path>, spec: S) -> Result<Self, BundleError>
+    where
+        S: TryInto<Spec>,
+        ParseError: From<S::Error>,
+    {
+        let dir = dir.as_ref();
+        let dir = dir.canonicalize().map_err(|source| BundleError::Dir { dir: dir.into(), source })?;
+        match spec.try_into() {
+            Ok(spec) => Ok(Self { dir, spec }),
+            Err(error) => Err(BundleError::Parse { path: dir.join(CONFIG), source: error.into() }),
+        }
+    }
+
     /// Reads the bundle in a directory.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self, BundleError> {
         let dir = dir.as_ref();

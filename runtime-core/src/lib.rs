@@ -14,6 +14,8 @@ mod host;
 mod id;
 mod init;
 mod launch;
+#[cfg(feature = "oci-spec")]
+mod oci;
 pub mod plan;
 mod pointer;
 mod state;
