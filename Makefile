@@ -3,6 +3,7 @@
 #   make            the release binary, static
 #   make demo       a container that shows what it sees
 #   make test       everything that CI checks
+#   make conformance   third parties' suites, with corten and a peer (long)
 #   make bench      corten beside the installed peers
 #   make install    to $(PREFIX)/bin
 
@@ -48,6 +49,19 @@ deps:
 
 integration: release
 	CORTEN=$(abspath $(CORTEN)) cargo test --locked -p conformance
+
+# The suites' own failures are theirs; `results` fails where corten is behind the peer.
+runtime-tools: release
+	conformance/suites/runtime-tools/build $(SUITES)
+	conformance/suites/runc/build $(SUITES)
+	-conformance/suites/runtime-tools/run $(SUITES) $(CORTEN) $(TABLES)/runtime-tools.host.corten.tsv
+	-conformance/suites/runtime-tools/run $(SUITES) $(RUNTIME) $(TABLES)/runtime-tools.host.$(PEER).tsv
+	conformance/suites/results $(TABLES)/runtime-tools.md $(TABLES)/runtime-tools.host.*.tsv
+
+conformance: runtime-tools
+	-conformance/suites/runc/run $(SUITES) $(CORTEN) $(TABLES)/runc.host.corten.tsv
+	-conformance/suites/runc/run $(SUITES) $(RUNTIME) $(TABLES)/runc.host.$(PEER).tsv
+	conformance/suites/results conformance/RESULTS.md $(TABLES)/*.tsv
 
 bench: release
 	benches/run

@@ -1,0 +1,46 @@
+"""What the runners of both suites share: the table of results, one line for each test.
+
+    # RUNTIME	VERSION	DATE
+    VERDICT	TEST	REASON
+"""
+
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+
+def runtime_path(name):
+    """The runtime's own path, for its basename and because the suites change directories."""
+    path = shutil.which(name)
+    return os.path.realpath(path) if path else sys.exit(f"{name}: no such command")
+
+
+def version(runtime):
+    """The runtime's own name and version: corten's first line is for engines that look for runc's."""
+    lines = subprocess.run([runtime, "--version"], capture_output=True, text=True).stdout.splitlines()
+    named = [line for line in lines if line.startswith("corten version")]
+    return (named or lines or ["unknown"])[0]
+
+
+class Table:
+    """Writes results as they come, to a file and to standard output."""
+
+    def __init__(self, path, runtime):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self.file = open(path, "w")
+        self.totals = {}
+        self.runtime = runtime
+        date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+        print(f"# {runtime}\t{version(runtime)}\t{date}", file=self.file)
+
+    def add(self, verdict, test, reason=""):
+        self.totals[verdict] = self.totals.get(verdict, 0) + 1
+        line = f"{verdict}\t{test}\t{reason}".expandtabs(1) if "\t" in reason else f"{verdict}\t{test}\t{reason}"
+        print(line, file=self.file, flush=True)
+        print(line, flush=True)
+
+    def summary(self):
+        return f"{self.runtime}: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(self.totals.items()))
