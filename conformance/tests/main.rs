@@ -9,6 +9,7 @@ mod crash;
 mod engines;
 mod events;
 mod exec;
+mod faults;
 mod fds;
 mod hooks;
 mod lifecycle;

@@ -36,12 +36,13 @@ pub(crate) fn listener(path: &Path) -> Result<OwnedFd, Errno> {
 /// Tells init to execute the payload, and waits until it has done so or failed.
 pub(crate) fn start(path: &Path) -> Result<Outcome, Errno> {
     let gate = seqpacket()?;
-    match connect(gate.as_raw_fd(), &UnixAddr::new(path)?) {
+    let address = UnixAddr::new(path)?;
+    match again(|| connect(gate.as_raw_fd(), &address)) {
         Ok(()) => {}
         Err(Errno::ECONNREFUSED | Errno::ENOENT) => return Ok(Outcome::Nobody),
         Err(errno) => return Err(errno),
     }
-    match send(gate.as_raw_fd(), &Order::Start.encode(), MsgFlags::MSG_NOSIGNAL) {
+    match again(|| send(gate.as_raw_fd(), &Order::Start.encode(), MsgFlags::MSG_NOSIGNAL)) {
         Ok(_) => {}
         Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(Outcome::Nobody),
         Err(errno) => return Err(errno),
@@ -60,14 +61,23 @@ pub(crate) fn start(path: &Path) -> Result<Outcome, Errno> {
 /// The next report; `None` at the end of the connection.
 fn receive(gate: impl AsFd) -> Result<Option<Report>, Errno> {
     let mut bytes = [0; Report::SIZE];
-    loop {
+    let received = again(|| {
         let mut parts = [IoSliceMut::new(&mut bytes)];
-        match recvmsg::<()>(gate.as_fd().as_raw_fd(), &mut parts, None, MsgFlags::empty()) {
-            Ok(message) if message.bytes == 0 => return Ok(None),
-            Ok(_) => return Report::decode(&bytes).map(Some).ok_or(Errno::EBADMSG),
+        recvmsg::<()>(gate.as_fd().as_raw_fd(), &mut parts, None, MsgFlags::empty()).map(|said| said.bytes)
+    });
+    match received {
+        Ok(0) | Err(Errno::ECONNRESET) => Ok(None),
+        Ok(_) => Report::decode(&bytes).map(Some).ok_or(Errno::EBADMSG),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// A system call, again as long as a signal interrupts it.
+fn again<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
             Err(Errno::EINTR) => {}
-            Err(Errno::ECONNRESET) => return Ok(None),
-            Err(errno) => return Err(errno),
+            answer => return answer,
         }
     }
 }

@@ -337,25 +337,28 @@ impl Entry {
         }
     }
 
-    /// Removes everything in the directory.
+    /// Removes everything in the directory; the lock goes last, so that what is left by a kill is swept.
     fn clear(&self) {
-        clear(self.dir.as_fd(), &self.path);
+        clear(self.dir.as_fd(), &self.path, Some(LOCK));
+        self.unlink(LOCK);
     }
 }
 
-/// Removes everything below a directory of the state root, never through a symbolic link.
-fn clear(dir: BorrowedFd<'_>, path: &Path) {
+/// Removes everything below a directory of the state root but one name, never through a symbolic link.
+fn clear(dir: BorrowedFd<'_>, path: &Path, keep: Option<&str>) {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let Ok(mut listing) = Dir::openat(dir, ".", flags, Mode::empty()) else { return };
     for file in listing.iter().flatten() {
         let name = file.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
+        if matches!(name.to_bytes(), b"." | b"..")
+            || keep.is_some_and(|keep| name.to_bytes() == keep.as_bytes())
+        {
             continue;
         }
         let removed = match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
             Err(Errno::EISDIR) => {
                 if let Ok(below) = openat(dir, name, flags, Mode::empty()) {
-                    clear(below.as_fd(), &path.join(name.to_string_lossy().as_ref()));
+                    clear(below.as_fd(), &path.join(name.to_string_lossy().as_ref()), None);
                 }
                 unlinkat(dir, name, UnlinkatFlags::RemoveDir)
             }
