@@ -68,9 +68,15 @@ fn a_document_is_one_json_value() {
     }
     assert_eq!(parse_spec(b"{\"hostname\": \"\xff\"}").unwrap_err(), ParseError::NotUtf8(14));
     assert_eq!(parse_spec(&vec![b' '; MAX_SIZE + 1]).unwrap_err(), ParseError::TooLarge);
-    let deep = format!("{{\"windows\": {}{}}}", "[".repeat(128), "]".repeat(128));
-    let error = parse_spec(deep.as_bytes()).unwrap_err().to_string();
-    assert!(error.contains("recursion limit"), "{error}");
+    // One that is read into a value, and one that nothing reads.
+    for field in ["windows", "future"] {
+        let nested = |depth: usize| format!("{{\"{field}\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse_spec(nested(126).as_bytes()).is_ok());
+        let error = parse_spec(nested(128).as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("nested deeper than 128"), "{error}");
+    }
+    let brackets = format!("{{\"hostname\": \"{}\"}}", "[{\\\"".repeat(200));
+    assert!(parse_spec(brackets.as_bytes()).is_ok(), "brackets in a string nest nothing");
 }
 
 #[test]
