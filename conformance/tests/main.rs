@@ -21,6 +21,7 @@ mod plan;
 mod process;
 mod rootfs;
 mod rootless;
+mod schedule;
 mod security;
 mod terminal;
 mod update;

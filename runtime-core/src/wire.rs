@@ -772,6 +772,45 @@ steps! {
         /// What to write.
         value: Str<'a>,
     }
+    /// `sched_setaffinity(2)`.
+    60 SetAffinity {
+        /// One bit for each processor; absent: all that the cgroup has.
+        cpus: Option<Bytes<'a>>
+    }
+    /// `sched_setattr(2)`.
+    61 SetScheduler {
+        /// `SCHED_*`.
+        policy: u32,
+        /// `SCHED_FLAG_*`.
+        flags: u64,
+        /// Nice value, a signed number.
+        nice: u32,
+        /// Static priority.
+        priority: u32,
+        /// Nanoseconds of processor time in each period.
+        runtime: u64,
+        /// Nanoseconds within which they are given.
+        deadline: u64,
+        /// Nanoseconds from one period to the next.
+        period: u64,
+    }
+    /// `ioprio_set(2)`.
+    62 SetIoPriority {
+        /// Class and level.
+        priority: u32
+    }
+    /// `personality(2)`.
+    63 SetPersonality {
+        /// Domain and flags.
+        persona: u32
+    }
+    /// `set_mempolicy(2)`.
+    64 SetMempolicy {
+        /// `MPOL_*` with `MPOL_F_*`.
+        mode: u32,
+        /// One bit for each node.
+        nodes: Bytes<'a>,
+    }
 }
 
 /// The width of the field for init's pid in a hook's state document.

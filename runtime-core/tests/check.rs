@@ -241,9 +241,6 @@ fn what_is_to_come_is_refused_by_name() {
     assert_rows(
         Unsupported,
         &[
-            ("/process/scheduler", json!({"policy": "SCHED_BATCH"}), ""),
-            ("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE"}), ""),
-            ("/process/execCPUAffinity", json!({"initial": "0"}), ""),
             ("/process/apparmorProfile", json!("p"), ""),
             ("/process/selinuxLabel", json!("l"), ""),
             ("/mounts/1/uidMappings", mapping.clone(), ""),
@@ -254,8 +251,6 @@ fn what_is_to_come_is_refused_by_name() {
             ("/linux/mountLabel", json!("l"), ""),
             ("/linux/netDevices", json!({"eth0": {}}), ""),
             ("/linux/intelRdt", json!({}), ""),
-            ("/linux/memoryPolicy", json!({"mode": "MPOL_DEFAULT"}), ""),
-            ("/linux/personality", json!({"domain": "LINUX32"}), ""),
         ],
     );
     let findings = check(&with("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})));
@@ -359,6 +354,8 @@ fn bad_values_of_what_is_to_come() {
         ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "x"}), "/linux/memoryPolicy/nodes"),
         ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "flags": ["x"]}), "/linux/memoryPolicy/flags/0"),
         ("/linux/personality", json!({"domain": "X"}), "/linux/personality/domain"),
+        ("/linux/personality", json!({"domain": "LINUX", "flags": ["X"]}), "/linux/personality/flags/0"),
+        ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "70000"}), "/linux/memoryPolicy/nodes"),
         ("/linux/seccomp", json!({}), "/linux/seccomp/defaultAction"),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_NOTIFY"}), "/linux/seccomp/defaultAction"),
         (

@@ -1,8 +1,8 @@
 //! `/linux`: what has no file of its own.
 
 use super::report::{Report, quote};
-use super::{cpu_list, id_maps, ids, resources, seccomp, sysctl};
-use crate::config::{Device, IntelRdt, Linux, MemoryPolicy, NetDevice};
+use super::{id_maps, ids, resources, schedule, seccomp, sysctl};
+use crate::config::{Device, IntelRdt, Linux, NetDevice};
 use crate::pointer;
 
 /// Largest device numbers: the kernel has 12 and 20 bits for them.
@@ -44,13 +44,10 @@ pub(super) fn check(linux: &Linux, report: &mut Report) {
         }
     }
     if let Some(personality) = &linux.personality {
-        report.one_of("/linux/personality/domain", &personality.domain, &["LINUX", "LINUX32"]);
-        if !personality.flags.is_empty() {
-            report.error("/linux/personality/flags", "the specification has no flags");
-        }
+        schedule::personality(personality, report);
     }
     if let Some(policy) = &linux.memory_policy {
-        memory_policy(policy, report);
+        schedule::memory_policy(policy, report);
     }
     if let Some(rdt) = &linux.intel_rdt {
         intel_rdt(rdt, report);
@@ -124,27 +121,6 @@ fn net_device(name: &str, device: &NetDevice, report: &mut Report) {
 pub(super) fn is_interface(name: &str) -> bool {
     let forbidden = |letter: char| letter == '/' || letter == ':' || letter.is_ascii_whitespace();
     (1..16).contains(&name.len()) && name != "." && name != ".." && !name.contains(forbidden)
-}
-
-fn memory_policy(policy: &MemoryPolicy, report: &mut Report) {
-    const MODES: [&str; 7] = [
-        "MPOL_DEFAULT",
-        "MPOL_BIND",
-        "MPOL_INTERLEAVE",
-        "MPOL_WEIGHTED_INTERLEAVE",
-        "MPOL_PREFERRED",
-        "MPOL_PREFERRED_MANY",
-        "MPOL_LOCAL",
-    ];
-    const FLAGS: [&str; 3] = ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
-
-    report.one_of("/linux/memoryPolicy/mode", &policy.mode, &MODES);
-    for (index, flag) in policy.flags.iter().enumerate() {
-        report.one_of(format_args!("/linux/memoryPolicy/flags/{index}"), flag, &FLAGS);
-    }
-    if let Some(nodes) = &policy.nodes {
-        cpu_list::check("/linux/memoryPolicy/nodes", nodes, report);
-    }
 }
 
 fn intel_rdt(rdt: &IntelRdt, report: &mut Report) {

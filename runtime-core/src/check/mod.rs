@@ -5,9 +5,10 @@
 
 pub mod capabilities;
 pub mod rlimits;
+pub(crate) mod schedule;
 pub mod sysctl;
 
-mod cpu_list;
+pub(crate) mod cpu_list;
 mod hooks;
 mod id_maps;
 mod ids;

@@ -19,9 +19,6 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
 
 pub(super) fn check_process(process: &Process, at: &str, report: &mut Report) {
     let fields = [
-        ("scheduler", process.scheduler.is_some()),
-        ("ioPriority", process.io_priority.is_some()),
-        ("execCPUAffinity", process.exec_cpu_affinity.is_some()),
         ("apparmorProfile", process.apparmor_profile.is_some()),
         ("selinuxLabel", process.selinux_label.is_some()),
     ];
@@ -52,8 +49,6 @@ fn check_linux(linux: &Linux, report: &mut Report) {
         ("mountLabel", linux.mount_label.is_some()),
         ("netDevices", !linux.net_devices.is_empty()),
         ("intelRdt", linux.intel_rdt.is_some()),
-        ("memoryPolicy", linux.memory_policy.is_some()),
-        ("personality", linux.personality.is_some()),
     ];
     refuse("/linux", fields, report);
 }

@@ -384,6 +384,7 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
     let spec = draft.config.spec();
     let identity = Identity::own().map_err(Error::system("look at", "this process"))?;
     let hooks = &spec.hooks;
+    let linux = spec.linux.as_ref();
     let namespaces = plan::namespace_kinds(spec);
     Ok(Record {
         version: VERSION,
@@ -405,6 +406,8 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         hook_env: draft.options.hook_env.clone(),
         namespaces,
         id_maps: IdMaps::of(spec),
+        personality: linux.and_then(|linux| linux.personality.clone()),
+        memory_policy: linux.and_then(|linux| linux.memory_policy.clone()),
         own_pid_namespace: namespaces & CLONE_NEWPID as u32 != 0,
         no_new_keyring: draft.options.no_new_keyring,
     })

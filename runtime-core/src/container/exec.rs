@@ -135,6 +135,8 @@ impl Joining<'_> {
             id: &self.record.id,
             namespaces: self.record.namespaces,
             root: self.record.id_maps.root(),
+            personality: self.record.personality.as_ref(),
+            memory_policy: self.record.memory_policy.as_ref(),
             born_in_cgroup: placement.into.is_some(),
             cgroup_files: placement.files.len(),
             no_new_keyring: self.record.no_new_keyring,

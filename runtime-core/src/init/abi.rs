@@ -212,6 +212,23 @@ pub(crate) struct Capabilities {
     pub(crate) inheritable: u64,
 }
 
+/// `struct sched_attr`.
+#[repr(C)]
+pub(crate) struct SchedAttr {
+    pub(crate) size: u32,
+    pub(crate) policy: u32,
+    pub(crate) flags: u64,
+    pub(crate) nice: i32,
+    pub(crate) priority: u32,
+    pub(crate) runtime: u64,
+    pub(crate) deadline: u64,
+    pub(crate) period: u64,
+    /// Least and greatest share of a processor, both unset.
+    pub(crate) clamps: [u32; 2],
+}
+
+pub(crate) const IOPRIO_WHO_PROCESS: u32 = 1;
+
 /// How a child ended.
 pub(crate) enum Ending {
     Exited(u32),

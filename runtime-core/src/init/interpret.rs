@@ -233,6 +233,18 @@ impl Init {
             Step::WriteOwn { proc, path, value } => {
                 process::write_own(self.fd(proc), path.c_str(), value.bytes())
             }
+            Step::SetAffinity { cpus } => {
+                sys::sched_setaffinity(cpus.map_or(&[0xff; 1024], |cpus| cpus.0)).map(drop)
+            }
+            Step::SetScheduler { policy, flags, nice, priority, runtime, deadline, period } => {
+                let (size, nice, clamps) = (size_of::<SchedAttr>() as u32, nice as i32, [0; 2]);
+                let attr =
+                    SchedAttr { size, policy, flags, nice, priority, runtime, deadline, period, clamps };
+                sys::sched_setattr(&attr).map(drop)
+            }
+            Step::SetIoPriority { priority } => sys::ioprio_set(IOPRIO_WHO_PROCESS, 0, priority).map(drop),
+            Step::SetPersonality { persona } => sys::personality(persona).map(drop),
+            Step::SetMempolicy { mode, nodes } => sys::set_mempolicy(mode, nodes.0).map(drop),
             Step::Exec { candidates, args, env } => {
                 Err(exec::exec(candidates, self.chosen, args, env, self.home)?)
             }

@@ -45,6 +45,7 @@ numbers! {
     GETCWD "getcwd" 79 17
     GETPID "getpid" 39 172
     IOCTL "ioctl" 16 29
+    IOPRIO_SET "ioprio_set" 251 30
     KEYCTL "keyctl" 250 219
     KILL "kill" 62 129
     MEMFD_CREATE "memfd_create" 319 279
@@ -57,6 +58,7 @@ numbers! {
     OPENAT "openat" 257 56
     OPENAT2 "openat2" 437 437
     OPEN_TREE "open_tree" 428 428
+    PERSONALITY "personality" 135 92
     PIVOT_ROOT "pivot_root" 155 41
     PPOLL "ppoll" 271 73
     PRCTL "prctl" 157 167
@@ -67,6 +69,8 @@ numbers! {
     READLINKAT "readlinkat" 267 78
     RT_SIGACTION "rt_sigaction" 13 134
     RT_SIGPROCMASK "rt_sigprocmask" 14 135
+    SCHED_SETAFFINITY "sched_setaffinity" 203 122
+    SCHED_SETATTR "sched_setattr" 314 274
     SENDMSG "sendmsg" 46 211
     SETDOMAINNAME "setdomainname" 171 162
     SETGROUPS "setgroups" 116 159
@@ -76,6 +80,7 @@ numbers! {
     SETRESGID "setresgid" 119 149
     SETRESUID "setresuid" 117 147
     SETSID "setsid" 112 157
+    SET_MEMPOLICY "set_mempolicy" 238 237
     SOCKET "socket" 41 198
     STATX "statx" 332 291
     SYMLINKAT "symlinkat" 266 36

@@ -128,6 +128,7 @@ calls! {
     FSMOUNT fsmount_raw(context: i32, flags: u32, attrs: u32);
     FSOPEN fsopen_raw(fstype: &CStr, flags: u32);
     GETPID getpid_raw();
+    IOPRIO_SET ioprio_set(which: u32, who: u32, priority: u32);
     KILL kill(pid: i32, signal: u32);
     MEMFD_CREATE memfd_create_raw(name: &CStr, flags: u32);
     MKDIRAT mkdirat(dir: i32, name: &CStr, mode: u32);
@@ -136,6 +137,7 @@ calls! {
     MOVE_MOUNT move_mount(from: i32, path: &CStr, to: i32, target: &CStr, flags: u32);
     OPENAT openat_raw(dir: i32, path: &CStr, flags: u32, mode: u32);
     OPEN_TREE open_tree_raw(dir: i32, path: &CStr, flags: u32);
+    PERSONALITY personality(persona: u32);
     PIVOT_ROOT pivot_root(new: &CStr, old: &CStr);
     PRCTL prctl(option: Control, a: u32, b: u32, c: u32, d: u32);
     SETNS setns(fd: i32, kinds: u32);
@@ -349,6 +351,29 @@ pub(crate) fn setrlimit(resource: u32, soft: u64, hard: u64) -> Result<usize> {
     let limits = [soft, hard];
     // SAFETY: the kernel reads the two numbers; no old limits are asked for.
     unsafe { call(nr::PRLIMIT64, [0, resource as usize, limits.as_ptr() as usize, 0]) }
+}
+
+/// Sets the processors on which this process may run.
+pub(crate) fn sched_setaffinity(cpus: &[u8]) -> Result<usize> {
+    // SAFETY: the kernel reads `len` bytes of the slice.
+    unsafe { call(nr::SCHED_SETAFFINITY, [0, cpus.len(), cpus.as_ptr() as usize]) }
+}
+
+pub(crate) fn sched_setattr(attr: &SchedAttr) -> Result<usize> {
+    // SAFETY: the kernel reads the structure, which says its own size.
+    unsafe { call(nr::SCHED_SETATTR, [0, ptr::from_ref(attr) as usize, 0]) }
+}
+
+/// `set_mempolicy(2)` with one bit for each node.
+pub(crate) fn set_mempolicy(mode: u32, nodes: &[u8]) -> Result<usize> {
+    // The kernel reads whole words, and one bit less than it is told.
+    let mut words = [0u64; 16];
+    for (word, bytes) in words.iter_mut().zip(nodes.chunks_exact(8)) {
+        *word = bytes.try_into().map_or(0, u64::from_ne_bytes);
+    }
+    let (words, count) = if nodes.is_empty() { (0, 0) } else { (words.as_ptr() as usize, 16 * 64 + 1) };
+    // SAFETY: the kernel reads as many bits as the array has.
+    unsafe { call(nr::SET_MEMPOLICY, [mode as usize, words, count]) }
 }
 
 /// Gives a signal its default disposition.

@@ -155,6 +155,11 @@ fn doing(step: &Step<'_>) -> String {
         Step::CapBound { .. } | Step::SetCaps { .. } => "unable to apply caps".into(),
         Step::SetGroups { .. } => "unable to set the supplementary groups".into(),
         Step::SetIds { uid, gid } => format!("unable to become user {uid}, group {gid}"),
+        Step::SetAffinity { .. } => "unable to set the CPU affinity".into(),
+        Step::SetScheduler { .. } => "unable to set the scheduler".into(),
+        Step::SetIoPriority { .. } => "unable to set the I/O priority".into(),
+        Step::SetPersonality { .. } => "unable to set the personality".into(),
+        Step::SetMempolicy { .. } => "unable to set the memory policy".into(),
         Step::SetRlimit { resource, .. } => format!("error setting rlimit {resource}"),
         step => step.name().into(),
     }
@@ -218,6 +223,13 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         ),
         (Step::SetGroups { .. }, libc::EPERM) => {
             Some("groups cannot be set where /proc/self/setgroups says deny, as without newgidmap")
+        }
+        (Step::SetScheduler { .. } | Step::SetIoPriority { .. }, libc::EPERM) => {
+            Some("this needs CAP_SYS_NICE in the host's user namespace")
+        }
+        (Step::SetMempolicy { .. }, libc::ENOSYS) => Some("this kernel has no NUMA support"),
+        (Step::SetAffinity { .. }, libc::EINVAL) => {
+            Some("none of these CPUs is online and in the container's cpuset")
         }
         (Step::OpenConsole { .. }, libc::ENOENT) => Some("mount a devpts at /dev/pts"),
         (Step::Exec { .. }, libc::ENOENT) => Some("the interpreter or loader that the file names is missing"),

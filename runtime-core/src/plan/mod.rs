@@ -17,6 +17,7 @@ mod process;
 mod rootfs;
 #[cfg(test)]
 mod run_tests;
+mod schedule;
 mod sysctl;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use std::path::Path;
 
 use crate::cgroup::Group;
 use crate::check::Checked;
-use crate::config::{Process, Spec};
+use crate::config::{MemoryPolicy, Personality, Process, Spec};
 use crate::wire::{Fd, Step, Str};
 
 use builder::Builder;
@@ -121,6 +122,10 @@ pub struct JoinOptions<'a> {
     pub namespaces: u32,
     /// User and group of the root of its user namespace, as seen inside.
     pub root: (u32, u32),
+    /// The container's execution domain.
+    pub personality: Option<&'a Personality>,
+    /// The container's memory policy.
+    pub memory_policy: Option<&'a MemoryPolicy>,
     /// The process is born in the container's cgroup.
     pub born_in_cgroup: bool,
     /// The number of files through which it enters its cgroup.
@@ -165,6 +170,7 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     begin(&mut builder);
     namespaces.time(&mut builder);
     enter_cgroup(&mut builder, options.cgroup.files);
+    schedule::reset_affinity(&mut builder);
     namespaces.user(&mut builder);
 
     root.hold(&mut builder);
@@ -190,6 +196,10 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
         builder.add("/linux/namespaces", Step::LoopbackUp {});
     }
     payload.session(&mut builder, true);
+    payload.schedule(&mut builder)?;
+    if let Some(linux) = &spec.linux {
+        execution(&mut builder, linux.personality.as_ref(), linux.memory_policy.as_ref())?;
+    }
     for mount in deferred {
         mount.settle(&mut builder);
     }
@@ -218,6 +228,7 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
 
     builder.add("", Step::Undumpable {});
     begin(&mut builder);
+    schedule::initial_affinity(&mut builder, process.exec_cpu_affinity.as_ref());
     let in_user_namespace = options.namespaces & USER != 0;
     // A privileged caller needs no user namespace to enter the others, but the cgroup takes no clone of somebody else's root.
     let user = if facts.may_mount { options.namespaces & USER } else { 0 };
@@ -230,9 +241,12 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     join(&mut builder, options, user);
     builder.add("", Step::DieWithParent {});
     enter_cgroup(&mut builder, options.cgroup_files);
+    schedule::final_affinity(&mut builder, process.exec_cpu_affinity.as_ref());
     builder.add("", Step::OpenRoot {});
 
     payload.session(&mut builder, false);
+    payload.schedule(&mut builder)?;
+    execution(&mut builder, options.personality, options.memory_policy)?;
     keyring(&mut builder, options.id, options.no_new_keyring);
     payload.home(&mut builder);
     builder.add("", Step::CloseFds { gate: None });
@@ -257,6 +271,18 @@ fn join(builder: &mut Builder, options: &JoinOptions<'_>, kinds: u32) {
         let (uid, gid) = options.root;
         builder.add("", Step::BecomeRoot { uid, gid });
     }
+}
+
+/// What holds for every process of a container.
+fn execution(
+    builder: &mut Builder,
+    personality: Option<&Personality>,
+    memory_policy: Option<&MemoryPolicy>,
+) -> Result<(), Error> {
+    if let Some(personality) = personality {
+        schedule::personality(builder, personality)?;
+    }
+    memory_policy.map_or(Ok(()), |policy| schedule::memory_policy(builder, policy))
 }
 
 fn begin(builder: &mut Builder) {

@@ -149,9 +149,11 @@ fn operands(step: &Step<'_>, see: &mut dyn FnMut(&'static str, Json)) {
             ) => format!("{bits:#x}").into(),
             ("mode" | "mask", Value::Number(bits)) => format!("{bits:04o}").into(),
             ("soft" | "hard", Value::Number(u64::MAX)) => "unlimited".into(),
+            ("nice", Value::Number(nice)) => (nice as u32 as i32).into(),
             (_, Value::Number(number)) => number.into(),
             (_, Value::Flag(flag)) => flag.into(),
             (_, Value::Fd(number)) => format!("fd {number}").into(),
+            ("cpus" | "nodes", Value::Bytes(bits)) => set(bits).into(),
             (_, Value::Text(text) | Value::Bytes(text)) => lossy(text).into(),
             (_, Value::Texts(list)) => list.iter().map(|text| lossy(text.bytes())).collect(),
             (_, Value::Numbers(list)) => list.iter().collect(),
@@ -162,6 +164,13 @@ fn operands(step: &Step<'_>, see: &mut dyn FnMut(&'static str, Json)) {
         };
         see(name, shown);
     });
+}
+
+/// The numbers whose bits are set.
+fn set(bits: &[u8]) -> String {
+    let bits = bits.iter().flat_map(|byte| (0..8).map(move |bit| byte & 1 << bit != 0));
+    let numbers = bits.enumerate().filter(|(_, set)| *set).map(|(number, _)| number.to_string());
+    numbers.collect::<Vec<_>>().join(",")
 }
 
 fn lossy(text: &[u8]) -> String {

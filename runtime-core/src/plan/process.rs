@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::builder::Builder;
-use super::{Error, Facts};
+use super::{Error, Facts, schedule};
 use crate::check::capabilities::capability_mask;
 use crate::check::rlimits::parse_rlimit;
 use crate::config::{Process, Rlimit};
@@ -53,6 +53,15 @@ impl<'a> Payload<'a> {
         } else {
             builder.add(self.at("/user/uid"), Step::OwnStdio { uid });
         }
+    }
+
+    /// What the kernel lets only the privileged raise.
+    pub(super) fn schedule(&self, builder: &mut Builder) -> Result<(), Error> {
+        if let Some(priority) = &self.process.io_priority {
+            schedule::io_priority(builder, priority, &self.at("/ioPriority"))?;
+        }
+        let scheduler = self.process.scheduler.as_ref();
+        scheduler.map_or(Ok(()), |scheduler| schedule::scheduler(builder, scheduler, &self.at("/scheduler")))
     }
 
     /// Looks up the home directory, where the environment does not say it.

@@ -207,6 +207,37 @@ fn the_mappings_of_a_joined_user_namespace_are_compared() {
 }
 
 #[test]
+fn how_the_kernel_treats_the_process() {
+    let config = with([
+        (
+            "/process/scheduler",
+            json!({"policy": "SCHED_BATCH", "nice": -5, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}),
+        ),
+        ("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 7})),
+        ("/linux/personality", json!({"domain": "LINUX32", "flags": ["ADDR_NO_RANDOMIZE"]})),
+        (
+            "/linux/memoryPolicy",
+            json!({"mode": "MPOL_BIND", "nodes": "0-1", "flags": ["MPOL_F_STATIC_NODES"]}),
+        ),
+    ]);
+    let plan = plan(config).unwrap();
+    let text = plan.to_string();
+    for line in [
+        "SetAffinity\n",
+        "SetIoPriority priority=16391  <- /process/ioPriority\n",
+        "SetScheduler policy=3 flags=\"0x1\" nice=-5 priority=0 runtime=0 deadline=0 period=0  <- /process/scheduler\n",
+        "SetPersonality persona=262152  <- /linux/personality\n",
+        "SetMempolicy mode=\"100002\" nodes=\"0,1\"  <- /linux/memoryPolicy\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let names = wire_names(&plan);
+    let places = ["SetAffinity", "NewSession", "SetScheduler", "CapBound"]
+        .map(|name| names.iter().position(|other| *other == name));
+    assert!(places.is_sorted() && !places.contains(&None), "{names:?}");
+}
+
+#[test]
 fn joined_mount_namespace() {
     let config = with([("/linux/namespaces", json!([{"type": "mount", "path": "/proc/7/ns/mnt"}]))]);
     let plan = plan(config).unwrap();
@@ -368,6 +399,8 @@ fn join() -> JoinOptions<'static> {
     JoinOptions {
         id: "web",
         root: (0, 0),
+        personality: None,
+        memory_policy: None,
         namespaces: namespaces::MOUNT | PID,
         born_in_cgroup: true,
         cgroup_files: 0,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use crate::cgroup;
-use crate::config::{Hooks, Process, Resources};
+use crate::config::{Hooks, MemoryPolicy, Personality, Process, Resources};
 use crate::plan::IdMaps;
 
 /// The version of the record that this library writes; it reads all older ones.
@@ -54,6 +54,12 @@ pub(crate) struct Record {
     /// The ids of its user namespace, if it has one that is not the runtime's.
     #[serde(default, skip_serializing_if = "IdMaps::is_empty")]
     pub(crate) id_maps: IdMaps,
+    /// The execution domain of its processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) personality: Option<Personality>,
+    /// The memory policy of its processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_policy: Option<MemoryPolicy>,
     /// It has a pid namespace of its own, so that all its processes end with its first one.
     pub(crate) own_pid_namespace: bool,
     /// Its processes stay in the session keyring of whoever starts them.
