@@ -229,6 +229,7 @@ fn values_without_effect_are_warnings() {
             ("/process/user/username", json!("root"), ""),
             ("/process/commandLine", json!("sh"), ""),
             ("/mounts/0/destination", json!("proc"), ""),
+            ("/mounts/1/options/2", json!("mode=755"), ""),
             ("/linux/resources/memory/kernel", json!(1), ""),
             ("/linux/resources/memory/useHierarchy", json!(false), ""),
         ],

@@ -1,4 +1,4 @@
-//! `/mounts`. Options are not judged: those that are none of mount(8) are the filesystem's.
+//! `/mounts`. Most options are not judged: those that are none of mount(8) are the filesystem's.
 
 use super::id_maps;
 use super::report::{Report, has_parent, quote};
@@ -16,8 +16,23 @@ pub(super) fn check(mounts: &[Mount], report: &mut Report) {
                 .error(format_args!("{at}/type"), "the filesystem type is missing")
                 .hint("for a bind mount give the option bind or rbind");
         }
+        if mount.is_bind() {
+            settings(mount, &at, report);
+        }
         id_maps::ranges(&mount.uid_mappings, &format!("{at}/uidMappings"), report);
         id_maps::ranges(&mount.gid_mappings, &format!("{at}/gidMappings"), report);
+    }
+}
+
+/// The kernel takes a bind mount's filesystem as it is.
+fn settings(mount: &Mount, at: &str, report: &mut Report) {
+    let remount = mount.options.iter().any(|option| option == "remount");
+    for (index, option) in mount.options.iter().enumerate() {
+        let id_maps = ["idmap=", "ridmap="].iter().any(|word| option.starts_with(word));
+        if option.contains('=') && !remount && !id_maps {
+            let message = format!("{} has no effect on a bind mount", quote(option));
+            report.warning(format_args!("{at}/options/{index}"), message);
+        }
     }
 }
 

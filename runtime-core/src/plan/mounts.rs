@@ -125,7 +125,8 @@ impl<'a> Entry<'a> {
         let Some(source) = &self.mount.source else {
             return Err(Error::at(format!("{}/source", self.at), "a bind mount needs a source"));
         };
-        if let Some(word) = self.options.data.first() {
+        // The check has warned of settings of a filesystem, which have no effect here.
+        if let Some(word) = self.options.data.iter().find(|word| !word.contains('=')) {
             let message = format!("{word:?} is not an option of a bind mount");
             return Err(Error::at(format!("{}/options", self.at), message));
         }
