@@ -12,6 +12,7 @@ mod exec;
 mod faults;
 mod fds;
 mod hooks;
+mod idmap;
 mod lifecycle;
 mod limits;
 mod mounts;

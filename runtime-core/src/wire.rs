@@ -538,6 +538,8 @@ steps! {
         nofollow: bool,
         /// The slot in which the mount is kept for a later `MountSetattr`.
         keep: Option<u32>,
+        /// Copy into it what it covers.
+        copy_up: bool,
     }
     /// Mounts a file system with `mount(2)`: for option values over 255 bytes, which `fsconfig(2)` refuses. With
     /// `MS_REMOUNT` it changes the mount at the target instead, and with `MS_BIND` too only its attributes.

@@ -238,16 +238,11 @@ fn values_without_effect_are_warnings() {
 
 #[test]
 fn what_is_to_come_is_refused_by_name() {
-    let mapping = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
     assert_rows(
         Unsupported,
         &[
             ("/process/apparmorProfile", json!("p"), ""),
             ("/process/selinuxLabel", json!("l"), ""),
-            ("/mounts/1/uidMappings", mapping.clone(), ""),
-            ("/mounts/1/gidMappings", mapping, ""),
-            ("/mounts/1/options/1", json!("idmap"), ""),
-            ("/mounts/0/options", json!(["tmpcopyup"]), "/mounts/0/options/0"),
             ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}), ""),
             ("/linux/mountLabel", json!("l"), ""),
             ("/linux/netDevices", json!({"eth0": {}}), ""),

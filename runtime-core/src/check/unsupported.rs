@@ -2,14 +2,11 @@
 //! it out in silence would be to run another container than the one that was asked for.
 
 use super::report::Report;
-use crate::config::{Linux, Mount, Process, Spec};
+use crate::config::{Linux, Process, Spec};
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     if let Some(process) = &spec.process {
         check_process(process, "/process", report);
-    }
-    for (index, mount) in spec.mounts.iter().enumerate() {
-        check_mount(mount, &format!("/mounts/{index}"), report);
     }
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
@@ -23,17 +20,6 @@ pub(super) fn check_process(process: &Process, at: &str, report: &mut Report) {
         ("selinuxLabel", process.selinux_label.is_some()),
     ];
     refuse(at, fields, report);
-}
-
-fn check_mount(mount: &Mount, at: &str, report: &mut Report) {
-    let fields =
-        [("uidMappings", !mount.uid_mappings.is_empty()), ("gidMappings", !mount.gid_mappings.is_empty())];
-    refuse(at, fields, report);
-    for (index, option) in mount.options.iter().enumerate() {
-        if matches!(option.as_str(), "idmap" | "ridmap" | "tmpcopyup") {
-            report.unsupported(format_args!("{at}/options/{index}")).hint(format!("the option {option}"));
-        }
-    }
 }
 
 /// Every container has its own mount namespace.

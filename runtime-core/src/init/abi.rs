@@ -19,6 +19,7 @@ pub(crate) const ECONNABORTED: u32 = 103;
 pub(crate) const ECONNRESET: u32 = 104;
 
 pub(crate) const AT_FDCWD: i32 = -100;
+pub(crate) const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
 pub(crate) const AT_EACCESS: u32 = 0x200;
 pub(crate) const AT_EMPTY_PATH: u32 = 0x1000;
 pub(crate) const AT_RECURSIVE: u32 = 0x8000;
@@ -26,6 +27,8 @@ pub(crate) const AT_RECURSIVE: u32 = 0x8000;
 pub(crate) const O_RDONLY: u32 = 0;
 pub(crate) const O_WRONLY: u32 = 1;
 pub(crate) const O_RDWR: u32 = 2;
+pub(crate) const O_CREAT: u32 = 0o100;
+pub(crate) const O_EXCL: u32 = 0o200;
 pub(crate) const O_NOCTTY: u32 = 0o400;
 pub(crate) const O_NONBLOCK: u32 = 0o4000;
 #[cfg(target_arch = "x86_64")]
@@ -47,6 +50,7 @@ pub(crate) const RESOLVE_IN_ROOT: u64 = 0x10;
 
 pub(crate) const S_IFMT: u32 = 0o170_000;
 pub(crate) const S_IFSOCK: u32 = 0o140_000;
+pub(crate) const S_IFLNK: u32 = 0o120_000;
 pub(crate) const S_IFREG: u32 = 0o100_000;
 pub(crate) const S_IFDIR: u32 = 0o040_000;
 pub(crate) const S_IFCHR: u32 = 0o020_000;
@@ -65,6 +69,7 @@ pub(crate) const MOUNT_ATTR_RDONLY: u32 = 0x1;
 pub(crate) const MOUNT_ATTR_NOSUID: u32 = 0x2;
 pub(crate) const MOUNT_ATTR_NODEV: u32 = 0x4;
 pub(crate) const MOUNT_ATTR_NOEXEC: u32 = 0x8;
+pub(crate) const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 pub(crate) const MS_REMOUNT: u64 = 0x20;
 pub(crate) const MS_BIND: u64 = 0x1000;
 pub(crate) const MS_MOVE: u64 = 0x2000;
@@ -187,6 +192,17 @@ impl Statx {
     pub(crate) fn kind(&self) -> u32 {
         u32::from(self.mode) & S_IFMT
     }
+
+    /// The number of the device that it is, as `mknod(2)` takes it.
+    pub(crate) fn device(&self) -> u64 {
+        device(self.rdev_major, self.rdev_minor)
+    }
+}
+
+/// A device number as `mknod(2)` takes it.
+pub(crate) fn device(major: u32, minor: u32) -> u64 {
+    let (major, minor) = (u64::from(major), u64::from(minor));
+    minor & 0xff | (major & 0xfff) << 8 | (minor & !0xff) << 12
 }
 
 /// `struct pollfd`.

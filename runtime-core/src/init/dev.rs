@@ -18,12 +18,6 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// The device number as `mknod(2)` takes it.
-    fn device(&self) -> u64 {
-        let (major, minor) = (u64::from(self.major), u64::from(self.minor));
-        minor & 0xff | (major & 0xfff) << 8 | (minor & !0xff) << 12
-    }
-
     /// True for a file of the same kind and, where that means something, of the same device.
     fn is(&self, stat: &Statx) -> bool {
         let kind = self.mode & S_IFMT;
@@ -35,7 +29,8 @@ impl Node {
 /// Makes a node; one that exists must be the same, and is left as it is.
 pub(crate) fn make_node(root: &Root, path: &CStr, node: &Node) -> Result<()> {
     let (dir, name) = root.parent(path)?;
-    let made = unless(sys::mknodat(dir.raw(), name.c_str(), node.mode, node.device()), &[EEXIST])?;
+    let made =
+        unless(sys::mknodat(dir.raw(), name.c_str(), node.mode, device(node.major, node.minor)), &[EEXIST])?;
     let file = sys::openat(dir.raw(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0)?;
     let stat = sys::statx(file.raw(), c"")?;
     if !node.is(&stat) {

@@ -153,9 +153,9 @@ impl Init {
             }
             Step::RealDirectory { path, create } => self.root(true)?.real_directory(path.c_str(), create),
             Step::MakeDirectory { path } => self.root(false)?.ensure(path.c_str(), Leaf::Directory).map(drop),
-            Step::MountFs { fstype, source, options, attrs, keep_mode, target, nofollow, keep } => {
+            Step::MountFs { fstype, source, options, attrs, keep_mode, copy_up, target, nofollow, keep } => {
                 let root = self.root(nofollow)?;
-                let new = Filesystem { fstype, source, options, keep_mode };
+                let new = Filesystem { fstype, source, options, keep_mode, copy_up };
                 let mount = mount::filesystem(&new, &attrs, &root, target.c_str())?;
                 keep.map_or(Ok(()), |slot| self.keep(slot, mount))
             }

@@ -9,6 +9,7 @@ mod wire;
 #[allow(dead_code)] // the library's launcher uses some that init does not
 mod abi;
 mod console;
+mod copy;
 mod dev;
 mod exec;
 mod fault;

@@ -8,6 +8,7 @@
 
 pub(crate) mod abi;
 mod console;
+mod copy;
 mod dev;
 mod exec;
 pub(crate) mod fault;

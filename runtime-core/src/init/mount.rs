@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 
 use super::abi::*;
+use super::copy;
 use super::fault::{Fault, Result, unless};
 use super::nr;
 use super::path::{Leaf, Root};
@@ -94,12 +95,13 @@ pub(crate) struct Filesystem<'a> {
     pub(crate) source: Option<Str<'a>>,
     pub(crate) options: List<'a, Setting<'a>>,
     pub(crate) keep_mode: bool,
+    pub(crate) copy_up: bool,
 }
 
 /// Mounts a file system at `target` in the root.
 pub(crate) fn filesystem(new: &Filesystem<'_>, attrs: &Attrs, root: &Root, target: &CStr) -> Result<Fd> {
-    let covered = if new.keep_mode { root.open_existing(target)? } else { None };
-    let mode = match covered {
+    let covered = if new.keep_mode || new.copy_up { root.open_existing(target)? } else { None };
+    let mode = match covered.as_ref().filter(|_| new.keep_mode) {
         Some(covered) => Some(octal(sys::statx(covered.raw(), c"")?.mode.into())),
         None => None,
     };
@@ -112,6 +114,9 @@ pub(crate) fn filesystem(new: &Filesystem<'_>, attrs: &Attrs, root: &Root, targe
     let source = new.source.map(|source| source.c_str());
     let mount = new_with(new.fstype.c_str(), source, options, flags)?;
     apply(mount.raw(), 0, 0, 0, attrs.propagation & !MS_REC)?;
+    if let Some(covered) = covered.filter(|_| new.copy_up) {
+        copy::contents(&covered, &mount)?;
+    }
     attach(&mount, &root.ensure(target, Leaf::Directory)?, root, target)?;
     Ok(mount)
 }
@@ -163,6 +168,12 @@ pub(crate) fn open_source(source: &CStr, recursive: bool, attrs: &Attrs) -> Resu
     let tree = clone_tree(AT_FDCWD, source, recursive)?;
     set(tree.raw(), attrs)?;
     Ok(tree)
+}
+
+/// Maps the ids of a detached tree as a user namespace does.
+pub(crate) fn map_ids(tree: &Fd, recursive: bool, namespace: i32) -> Result<()> {
+    let attr = MountAttr { set: MOUNT_ATTR_IDMAP, userns_fd: namespace as u64, ..MountAttr::default() };
+    sys::mount_setattr(tree.raw(), if recursive { AT_RECURSIVE } else { 0 }, &attr)
 }
 
 /// Attaches a detached tree at `target` in the root.

@@ -35,6 +35,7 @@ numbers! {
     EXIT_GROUP "exit_group" 231 94
     FACCESSAT2 "faccessat2" 439 439
     FCHDIR "fchdir" 81 50
+    FCHMODAT "fchmodat" 268 53
     FCHOWN "fchown" 93 55
     FCHOWNAT "fchownat" 260 54
     FCNTL "fcntl" 72 25
@@ -43,6 +44,7 @@ numbers! {
     FSOPEN "fsopen" 430 430
     FSTATFS "fstatfs" 138 44
     GETCWD "getcwd" 79 17
+    GETDENTS64 "getdents64" 217 61
     GETPID "getpid" 39 172
     IOCTL "ioctl" 16 29
     IOPRIO_SET "ioprio_set" 251 30
@@ -71,6 +73,7 @@ numbers! {
     RT_SIGPROCMASK "rt_sigprocmask" 14 135
     SCHED_SETAFFINITY "sched_setaffinity" 203 122
     SCHED_SETATTR "sched_setattr" 314 274
+    SENDFILE "sendfile" 40 71
     SENDMSG "sendmsg" 46 211
     SETDOMAINNAME "setdomainname" 171 162
     SETGROUPS "setgroups" 116 159

@@ -122,6 +122,7 @@ calls! {
     DUP3 dup3(from: i32, to: i32, flags: u32);
     FACCESSAT2 faccessat2(dir: i32, path: &CStr, mode: u32, flags: u32);
     FCHDIR fchdir(dir: i32);
+    FCHMODAT fchmodat(dir: i32, path: &CStr, mode: u32);
     FCHOWN fchown(fd: i32, uid: u32, gid: u32);
     FCHOWNAT fchownat(dir: i32, path: &CStr, uid: u32, gid: u32, flags: u32);
     FSCONFIG fsconfig(context: i32, command: u32, key: Option<&CStr>, value: Option<&CStr>, aux: u32);
@@ -140,6 +141,7 @@ calls! {
     PERSONALITY personality(persona: u32);
     PIVOT_ROOT pivot_root(new: &CStr, old: &CStr);
     PRCTL prctl(option: Control, a: u32, b: u32, c: u32, d: u32);
+    SENDFILE sendfile_raw(to: i32, from: i32, offset: u32, count: u32);
     SETNS setns(fd: i32, kinds: u32);
     SETPGID setpgid(pid: u32, group: u32);
     SETRESGID setresgid(real: u32, effective: u32, saved: u32);
@@ -246,6 +248,17 @@ pub(crate) fn exit(status: u32) -> ! {
 pub(crate) fn read(fd: i32, into: &mut [u8]) -> Result<usize> {
     // SAFETY: the kernel writes at most `len` bytes into the exclusive slice.
     unsafe { call(nr::READ, [fd as usize, into.as_mut_ptr() as usize, into.len()]) }
+}
+
+/// Reads entries of a directory, `struct linux_dirent64` each.
+pub(crate) fn getdents64(dir: i32, into: &mut [u8]) -> Result<usize> {
+    // SAFETY: the kernel writes at most `len` bytes into the exclusive slice.
+    unsafe { call(nr::GETDENTS64, [dir as usize, into.as_mut_ptr() as usize, into.len()]) }
+}
+
+/// Copies up to `count` bytes from where `from` stands; 0 at its end.
+pub(crate) fn sendfile(to: i32, from: i32, count: u32) -> Result<usize> {
+    sendfile_raw(to, from, 0, count)
 }
 
 pub(crate) fn write(fd: i32, from: &[u8]) -> Result<usize> {

@@ -1,7 +1,7 @@
 //! Opens what the plan's descriptors stand for.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -10,9 +10,11 @@ use nix::fcntl::{AtFlags, OFlag, open};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 
-use super::Error;
+use super::{Error, id_maps};
+use crate::init::abi::AT_FDCWD;
+use crate::init::fault::Fault;
 use crate::init::mount;
-use crate::plan::{Descriptor, Plan};
+use crate::plan::{Descriptor, MountIds, Plan};
 use crate::sys;
 use crate::wire::{Attrs, Fd, Step};
 
@@ -78,8 +80,8 @@ fn open_one<'a>(
             }
             return Ok(Source::Opened(opened));
         }
-        Descriptor::Tree { pointer, source, recursive, attrs } => {
-            return tree(source, *recursive, attrs, pointer).map(Source::Opened);
+        Descriptor::Tree { pointer, source, recursive, attrs, ids } => {
+            return tree(source, *recursive, attrs, ids.as_ref(), pointer).map(Source::Opened);
         }
     };
     // A plan names only what the operation that made it holds.
@@ -89,11 +91,27 @@ fn open_one<'a>(
 
 /// The source of a bind mount as a detached tree. Its attributes are set here and now: until then it shares its source's
 /// propagation.
-fn tree(source: &Path, recursive: bool, attrs: &Attrs, pointer: &str) -> Result<OwnedFd, Error> {
+fn tree(
+    source: &Path,
+    recursive: bool,
+    attrs: &Attrs,
+    ids: Option<&MountIds>,
+    pointer: &str,
+) -> Result<OwnedFd, Error> {
     let failed = |errno| Error::Source { pointer: pointer.to_owned(), path: source.to_owned(), errno };
+    let of_init = |fault: Fault| failed(Errno::from_raw(fault.value() as i32));
     let path = CString::new(source.as_os_str().as_bytes()).map_err(|_| failed(Errno::EINVAL))?;
-    let tree = mount::open_source(&path, recursive, attrs);
-    tree.map(sys::adopt).map_err(|fault| failed(Errno::from_raw(fault.value() as i32)))
+    let tree = mount::clone_tree(AT_FDCWD, &path, recursive).map_err(of_init)?;
+    if let Some(ids) = ids {
+        let namespace = id_maps::user_namespace(&ids.maps)?;
+        mount::map_ids(&tree, ids.recursive, namespace.as_raw_fd()).map_err(|fault| Error::MountIds {
+            pointer: pointer.to_owned(),
+            path: source.to_owned(),
+            errno: Errno::from_raw(fault.value() as i32),
+        })?;
+    }
+    mount::set(tree.raw(), attrs).map_err(of_init)?;
+    Ok(sys::adopt(tree))
 }
 
 /// The JSON pointer of the namespace that a descriptor stands for.

@@ -1,18 +1,23 @@
 //! The ids of a user namespace, written into it from outside.
 
-use std::fmt::Write;
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::libc::SIGKILL;
+use nix::sys::stat::Mode;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{getegid, geteuid};
 
-use super::{Child, Error as LaunchError, hooks};
+use super::descriptors::Sources;
+use super::{Child, Error as LaunchError, Payload, hooks, launch};
 use crate::config::{Hook, IdMapping};
 use crate::error::{Error, errno_of, errno_text};
 use crate::init::sys::capget;
-use crate::plan::UserNamespace;
+use crate::plan::{self, IdMaps, UserNamespace};
+use crate::sys;
 
 /// Where the set-user-id programs are that write what this process may not.
 const DIRECTORIES: [&str; 4] = ["/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin"];
@@ -63,6 +68,37 @@ pub(crate) fn settle(child: &Child, namespace: &UserNamespace) -> Result<(), Err
     }
 }
 
+/// A user namespace with these ids, for a mount whose ids are mapped. No process is left in it.
+pub(super) fn user_namespace(maps: &IdMaps) -> Result<OwnedFd, LaunchError> {
+    let failed = LaunchError::system("make a user namespace");
+    let plan = plan::user_namespace();
+    let child = launch(&plan, &Sources::default(), &Payload { stdio: None, inherit: &[] })?;
+    let made = || {
+        child.channel.receive().map_err(failed)?;
+        for (file, mappings) in [("uid_map", &maps.uids), ("gid_map", &maps.gids)] {
+            write_file(child.pid, file, &lines(mappings)).map_err(LaunchError::system("write its ids"))?;
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let path = format!("/proc/{}/ns/user", child.pid);
+        open(path.as_str(), flags, Mode::empty()).map_err(LaunchError::system("open a user namespace"))
+    };
+    let namespace = made();
+    // Already gone, if it is what has failed.
+    let _ = sys::pidfd_send_signal(&child.pidfd, SIGKILL);
+    let _ = waitid(Id::PIDFd(child.pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::__WALL);
+    namespace
+}
+
+/// The mappings as the kernel reads them.
+fn lines(mappings: &[IdMapping]) -> String {
+    let line = |range: &IdMapping| format!("{} {} {}\n", range.container_id, range.host_id, range.size);
+    mappings.iter().map(line).collect()
+}
+
+fn write_file(pid: i32, file: &str, text: &str) -> Result<(), Errno> {
+    fs::write(format!("/proc/{pid}/{file}"), text).map_err(|error| errno_of(&error))
+}
+
 impl Map {
     fn failed(&self, reason: String) -> Error {
         LaunchError::IdMap { pointer: self.pointer, reason }.into()
@@ -78,23 +114,17 @@ impl Map {
             // Without the privilege the kernel lets a group be mapped only where groups can never be dropped.
             self.write_file(child, "setgroups", "deny")?;
         }
-        let mut lines = String::new();
-        for IdMapping { container_id, host_id, size } in mappings {
-            // Writing to a string cannot fail.
-            let _ = writeln!(lines, "{container_id} {host_id} {size}");
-        }
-        self.write_file(child, self.file, &lines)
+        self.write_file(child, self.file, &lines(mappings))
     }
 
     fn write_file(&self, child: &Child, file: &str, text: &str) -> Result<(), Error> {
-        let path = format!("/proc/{}/{file}", child.pid);
-        fs::write(&path, text).map_err(|error| {
-            let hint = match errno_of(&error) {
+        write_file(child.pid, file, text).map_err(|errno| {
+            let hint = match errno {
                 Errno::EPERM => ": an id of the host is not this user's to give",
                 Errno::EINVAL => ": ranges overlap, or there are more than 340",
                 _ => "",
             };
-            self.failed(format!("write {path}: {}{hint}", errno_text(errno_of(&error))))
+            self.failed(format!("write /proc/{}/{file}: {}{hint}", child.pid, errno_text(errno)))
         })
     }
 

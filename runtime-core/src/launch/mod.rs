@@ -71,6 +71,16 @@ pub enum Error {
         /// The kernel's answer.
         errno: Errno,
     },
+    /// The ids of a mount cannot be mapped.
+    #[error("error mounting {path:?}: map its ids: {}", errno_text(*errno))]
+    MountIds {
+        /// The JSON pointer of the mount.
+        pointer: String,
+        /// The source.
+        path: PathBuf,
+        /// The kernel's answer.
+        errno: Errno,
+    },
     /// The ids of a user namespace cannot be written.
     #[error("{pointer}: {reason}")]
     IdMap {
@@ -121,7 +131,7 @@ impl Error {
             Self::Namespace { pointer, .. }
             | Self::NotNamespace { pointer, .. }
             | Self::OwnNamespace { pointer, .. } => Some(pointer),
-            Self::Source { pointer, .. } => Some(pointer),
+            Self::Source { pointer, .. } | Self::MountIds { pointer, .. } => Some(pointer),
             Self::IdMap { pointer, .. } => Some(pointer),
             Self::Limit { .. } => Some("/process/rlimits"),
             Self::OomScore { .. } => Some("/process/oomScoreAdj"),
@@ -138,6 +148,12 @@ impl Error {
             Self::System { doing, errno: Errno::ENOSPC } if *doing == Self::CLONE => {
                 Some("a limit of user.max_*_namespaces is reached")
             }
+            Self::MountIds { errno: Errno::EINVAL, .. } => {
+                Some("the file system has no id-mapped mounts, or a mount below it is mapped already")
+            }
+            Self::MountIds { errno: Errno::EPERM, .. } => {
+                Some("this needs CAP_SYS_ADMIN in the user namespace that owns the file system")
+            }
             Self::Source { errno: Errno::ENOENT, .. } => Some("the source must exist on the host"),
             Self::Source { errno: Errno::EINVAL, .. } => Some("use rbind for a source with mounts below it"),
             _ => None,
@@ -151,6 +167,7 @@ impl Error {
             Self::System { errno, .. }
             | Self::Namespace { errno, .. }
             | Self::Source { errno, .. }
+            | Self::MountIds { errno, .. }
             | Self::Limit { errno, .. }
             | Self::OomScore { errno, .. } => Some(*errno),
         }

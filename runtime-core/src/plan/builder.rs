@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::{Error, IdMaps};
+use super::{Error, IdMaps, MountIds};
 use crate::wire::{self, Attrs, Fd, Reader, Sink, Step, Str};
 
 impl Sink for Vec<u8> {
@@ -48,6 +48,8 @@ pub enum Descriptor {
         recursive: bool,
         /// The attributes.
         attrs: Attrs,
+        /// The mapping of its ids.
+        ids: Option<MountIds>,
     },
 }
 
@@ -56,6 +58,7 @@ pub(super) struct Bind<'a> {
     pub(super) source: &'a Path,
     pub(super) recursive: bool,
     pub(super) attrs: Attrs,
+    pub(super) ids: Option<MountIds>,
     pub(super) target: &'a str,
     pub(super) nofollow: bool,
 }
@@ -218,13 +221,15 @@ impl Builder {
     /// Adds a bind mount.
     pub(super) fn bind(&mut self, origin: impl Into<Cow<'static, str>>, bind: &Bind<'_>) {
         let (origin, source) = (origin.into(), bind.source);
-        let tree = self.host_opens.then(|| {
+        // Only the host side may map ids.
+        let tree = (self.host_opens || bind.ids.is_some()).then(|| {
             // No two mounts can have the same tree, so this one is never known already.
             let tree = Descriptor::Tree {
                 pointer: origin.clone().into_owned(),
                 source: source.into(),
                 recursive: bind.recursive,
                 attrs: bind.attrs,
+                ids: bind.ids.clone(),
             };
             self.plan.descriptors.push(tree);
             Fd(self.plan.descriptors.len() as u32 - 1)

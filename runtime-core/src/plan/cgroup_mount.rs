@@ -54,6 +54,7 @@ fn mount_unified(builder: &mut Builder, entry: &Entry<'_>) {
         nofollow: true,
         keep_mode: false,
         keep: None,
+        copy_up: false,
     };
     builder.add(entry.at.clone(), step);
 }
@@ -72,6 +73,7 @@ fn split(builder: &mut Builder, entry: &Entry<'_>, groups: &[Group], separate: b
         nofollow: true,
         keep_mode: false,
         keep: Some(tmpfs),
+        copy_up: false,
     };
     builder.add(entry.at.clone(), step);
 
@@ -117,11 +119,13 @@ fn version_one(builder: &mut Builder, entry: &Entry<'_>, controllers: &[String],
         nofollow: true,
         keep_mode: false,
         keep: None,
+        copy_up: false,
     };
     builder.add(entry.at.clone(), step);
 }
 
 fn bind(builder: &mut Builder, entry: &Entry<'_>, source: &Path, target: &str) {
-    let bind = Bind { source, recursive: true, attrs: entry.options.attrs, target, nofollow: true };
+    let bind =
+        Bind { source, recursive: true, attrs: entry.options.attrs, ids: None, target, nofollow: true };
     builder.bind(entry.at.clone(), &bind);
 }

@@ -8,6 +8,7 @@ mod cgroup_mount;
 mod explain;
 mod hooks;
 mod id_maps;
+mod idmap;
 mod mounts;
 mod namespaces;
 mod options;
@@ -27,7 +28,7 @@ use std::path::Path;
 use crate::cgroup::Group;
 use crate::check::Checked;
 use crate::config::{MemoryPolicy, Personality, Process, Spec};
-use crate::wire::{Fd, Step, Str};
+use crate::wire::{Fd, Point, Step, Str};
 
 use builder::Builder;
 use namespaces::{NETWORK, Namespaces, PID, USER};
@@ -38,6 +39,7 @@ pub use builder::{Descriptor, HostPart, Plan, UserNamespace};
 pub use explain::StepError;
 pub use hooks::hook;
 pub use id_maps::IdMaps;
+pub use idmap::MountIds;
 pub use namespaces::namespace_kinds;
 pub use options::known as mount_options;
 
@@ -256,6 +258,15 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     builder.add("", Step::AwaitStart { gate: None });
     payload.execute(&mut builder)?;
     Ok(builder.finish())
+}
+
+/// The plan for a process that is there until its user namespace has its ids, and somebody holds that.
+pub(crate) fn user_namespace() -> Plan {
+    let mut builder = Builder::new(false);
+    builder.born_in(USER);
+    builder.add("", Step::DieWithParent {});
+    builder.add("", Step::Rendezvous { point: Point::Placed as u32 });
+    builder.finish()
 }
 
 /// Where the payload finds the directory of its notification socket.

@@ -6,7 +6,7 @@ use super::builder::{Bind, Builder};
 use super::namespaces::Namespaces;
 use super::options::{self, READ_ONLY, SUPERBLOCK};
 use super::paths::{below, clean};
-use super::{Error, Options, cgroup_mount};
+use super::{Error, MountIds, Options, cgroup_mount};
 use crate::config::{Mount, Spec};
 use crate::wire::{Attrs, List, Setting, Step, Str};
 
@@ -63,7 +63,7 @@ pub(super) fn plan(
         let entry = Entry::read(mount, index)?;
         match mount.typ.as_deref() {
             _ if entry.options.remount => entry.remount(builder)?,
-            _ if entry.is_bind() => entry.bind(builder, options)?,
+            _ if entry.is_bind() => entry.bind(builder, namespaces, options)?,
             Some("cgroup") => cgroup_mount::plan(builder, &entry, namespaces, options)?,
             Some(fstype) => deferred.extend(entry.filesystem(builder, fstype)?),
             None => {
@@ -78,12 +78,10 @@ pub(super) fn plan(
 impl<'a> Entry<'a> {
     fn read(mount: &'a Mount, index: usize) -> Result<Self, Error> {
         let at = format!("/mounts/{index}");
-        let options = options::Options::parse(&mount.options).map_err(|option| {
-            let word = mount.options.get(option).map_or("", String::as_str);
-            Error::at(format!("{at}/options/{option}"), format!("the option {word:?} is not supported yet"))
-        })?;
+        let options = options::Options::parse(&mount.options);
         let entry = Self { mount, at, target: clean(&mount.destination), options };
         entry.allowed()?;
+        entry.consistent()?;
         Ok(entry)
     }
 
@@ -114,6 +112,19 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
+    /// Some options mean something for one kind of mount alone.
+    fn consistent(&self) -> Result<(), Error> {
+        let mapped = self.options.idmap.is_some() || !self.mount.uid_mappings.is_empty();
+        let misplaced = match () {
+            () if mapped && !self.is_bind() => "only the ids of a bind mount can be mapped",
+            () if self.options.copy_up && self.mount.typ.as_deref() != Some("tmpfs") => {
+                "only a tmpfs can have tmpcopyup"
+            }
+            () => return Ok(()),
+        };
+        Err(Error::at(format!("{}/options", self.at), misplaced))
+    }
+
     /// Whether links on the way to the target are refused: nothing that an image says may lead a mount of the
     /// kernel's own files, or one over them, elsewhere.
     fn nofollow(&self) -> bool {
@@ -121,7 +132,12 @@ impl<'a> Entry<'a> {
         of_kernel("/proc") || of_kernel("/sys") || matches!(self.mount.typ.as_deref(), Some("proc" | "sysfs"))
     }
 
-    fn bind(&self, builder: &mut Builder, options: &Options<'_>) -> Result<(), Error> {
+    fn bind(
+        &self,
+        builder: &mut Builder,
+        namespaces: &Namespaces<'_>,
+        options: &Options<'_>,
+    ) -> Result<(), Error> {
         let Some(source) = &self.mount.source else {
             return Err(Error::at(format!("{}/source", self.at), "a bind mount needs a source"));
         };
@@ -134,6 +150,7 @@ impl<'a> Entry<'a> {
             source: &options.bundle.join(source),
             recursive: self.options.bind == Some(true),
             attrs: self.options.attrs,
+            ids: MountIds::of(self, &namespaces.maps)?,
             target: &self.target,
             nofollow: self.nofollow(),
         };
@@ -174,6 +191,7 @@ impl<'a> Entry<'a> {
             target: Str::from(self.target.as_str()),
             nofollow: self.nofollow(),
             keep: slot,
+            copy_up: self.options.copy_up,
         };
         builder.add(self.at.clone(), step);
         Ok(slot.map(|slot| Deferred { origin: self.at.clone(), slot }))
@@ -224,7 +242,7 @@ impl<'a> Entry<'a> {
 /// Gives the payload a directory of the runtime's, in which it can send but change nothing.
 pub(super) fn notify(builder: &mut Builder, source: &Path, target: &str) {
     let attrs = set(READ_ONLY.set | options::HARMLESS);
-    builder.bind("", &Bind { source, recursive: false, attrs, target, nofollow: false });
+    builder.bind("", &Bind { source, recursive: false, attrs, ids: None, target, nofollow: false });
 }
 
 /// One option of a filesystem.

@@ -59,7 +59,7 @@ pub(super) struct Namespaces<'a> {
     /// Those in which something is changed that the host must not see.
     changed: u32,
     /// The ids of the user namespace.
-    maps: IdMaps,
+    pub(super) maps: IdMaps,
     /// What the clocks of a new time namespace differ by, as the kernel reads it.
     time_offsets: String,
     /// The new ones, as `CLONE_NEW*` bits.

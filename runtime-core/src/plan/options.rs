@@ -36,11 +36,13 @@ enum Effect {
     Super(u64, bool),
     /// Sets the propagation.
     Propagation(u64),
-    /// Known, but not supported.
-    Unsupported,
+    /// Maps the ids of the mount, or of all mounts below it too.
+    IdMap(bool),
+    /// Copies what a new file system covers into it.
+    CopyUp,
 }
 
-use Effect::{Atime, AtimeAll, Attr, AttrAll, Bind, Nothing, Propagation, Remount, Super, Unsupported};
+use Effect::{Atime, AtimeAll, Attr, AttrAll, Bind, CopyUp, IdMap, Nothing, Propagation, Remount, Super};
 
 const REC: u64 = libc::MS_REC;
 
@@ -53,7 +55,7 @@ const TABLE: [(&str, Effect); 62] = [
     ("diratime", Attr(NODIRATIME, false)),
     ("dirsync", Super(libc::MS_DIRSYNC, true)),
     ("exec", Attr(NOEXEC, false)),
-    ("idmap", Unsupported),
+    ("idmap", IdMap(false)),
     ("iversion", Super(libc::MS_I_VERSION, true)),
     ("lazytime", Super(libc::MS_LAZYTIME, true)),
     ("loud", Super(libc::MS_SILENT, false)),
@@ -77,7 +79,7 @@ const TABLE: [(&str, Effect); 62] = [
     ("relatime", Atime(RELATIME, true)),
     ("remount", Remount),
     ("rexec", AttrAll(NOEXEC, false)),
-    ("ridmap", Unsupported),
+    ("ridmap", IdMap(true)),
     ("rnoatime", AtimeAll(NOATIME, true)),
     ("rnodev", AttrAll(NODEV, true)),
     ("rnodiratime", AttrAll(NODIRATIME, true)),
@@ -105,13 +107,13 @@ const TABLE: [(&str, Effect); 62] = [
     ("suid", Attr(NOSUID, false)),
     ("symfollow", Attr(NOSYMFOLLOW, false)),
     ("sync", Super(libc::MS_SYNCHRONOUS, true)),
-    ("tmpcopyup", Unsupported),
+    ("tmpcopyup", CopyUp),
     ("unbindable", Propagation(libc::MS_UNBINDABLE)),
 ];
 
-/// The words that this runtime knows and supports, in alphabetic order.
+/// The words that this runtime knows, in alphabetic order.
 pub fn known() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().filter(|(_, effect)| !matches!(effect, Unsupported)).map(|(word, _)| *word)
+    TABLE.iter().map(|(word, _)| *word)
 }
 
 /// The `MS_*` flags of a word for a propagation.
@@ -131,6 +133,10 @@ pub(super) struct Options<'a> {
     pub(super) remount: bool,
     /// Attributes and propagation of the mount.
     pub(super) attrs: Attrs,
+    /// Mapped ids: of all mounts below it too or not, and the mapping that stands behind the word.
+    pub(super) idmap: Option<(bool, Option<&'a str>)>,
+    /// What a new file system covers is copied into it.
+    pub(super) copy_up: bool,
     /// `MS_*` of the superblock, without `MS_RDONLY`.
     pub(super) superblock: u64,
     /// What is left for the filesystem.
@@ -138,23 +144,26 @@ pub(super) struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// Reads options; the index of the first one that is not supported, if there is one.
-    pub(super) fn parse(words: &'a [String]) -> Result<Self, usize> {
+    pub(super) fn parse(words: &'a [String]) -> Self {
         let mut options = Self::default();
-        for (index, word) in words.iter().enumerate() {
+        for word in words {
             match TABLE.binary_search_by_key(&word.as_str(), |(known, _)| *known) {
                 Ok(found) => {
                     let effect = TABLE.get(found).map_or(Nothing, |(_, effect)| *effect);
-                    options.apply(effect).ok_or(index)?;
+                    options.apply(effect);
                 }
                 Err(_) if word.is_empty() => {}
-                Err(_) => options.data.push(word),
+                Err(_) => match word.split_once('=') {
+                    Some(("idmap", mapping)) => options.idmap = Some((false, Some(mapping))),
+                    Some(("ridmap", mapping)) => options.idmap = Some((true, Some(mapping))),
+                    _ => options.data.push(word),
+                },
             }
         }
-        Ok(options)
+        options
     }
 
-    fn apply(&mut self, effect: Effect) -> Option<()> {
+    fn apply(&mut self, effect: Effect) {
         let Attrs { set, clear, set_all, clear_all, propagation } = &mut self.attrs;
         match effect {
             Nothing => {}
@@ -168,9 +177,9 @@ impl<'a> Options<'a> {
             Super(bit, false) => self.superblock &= !bit,
             // The kernel's MS_* propagation flags all lie in the lower half.
             Propagation(kind) => *propagation = kind as u32,
-            Unsupported => return None,
+            IdMap(recursive) => self.idmap = Some((recursive, None)),
+            CopyUp => self.copy_up = true,
         }
-        Some(())
     }
 
     /// Whether the mount is to be read-only.
@@ -218,7 +227,7 @@ mod tests {
 
     fn parse(words: &str) -> (Attrs, Vec<String>) {
         let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
-        let options = Options::parse(&words).unwrap();
+        let options = Options::parse(&words);
         (options.attrs, options.data.iter().map(|word| (*word).to_owned()).collect())
     }
 
@@ -267,6 +276,9 @@ mod tests {
     #[test]
     fn other_words_are_the_filesystems() {
         assert_eq!(parse("mode=755 nosuid size=64k").1, ["mode=755", "size=64k"]);
-        assert_eq!(Options::parse(&["ro".into(), "tmpcopyup".into()]), Err(1));
+        let words = ["tmpcopyup".into(), "ridmap=uids=0-1-1".into()];
+        let options = Options::parse(&words);
+        assert!(options.copy_up && options.data.is_empty());
+        assert_eq!(options.idmap, Some((true, Some("uids=0-1-1"))));
     }
 }

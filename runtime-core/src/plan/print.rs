@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use serde_json::{Map, Value as Json, json};
 
 use super::namespaces::KINDS;
-use super::{Descriptor, Plan, UserNamespace};
+use super::{Descriptor, IdMaps, Plan, UserNamespace};
 use crate::config::IdMapping;
 use crate::wire::{Attrs, Setting, Step, Value};
 
@@ -95,15 +95,11 @@ impl fmt::Display for Descriptor {
             }
             Descriptor::ContainerPidfd => f.write_str("pidfd of the container"),
             Descriptor::HookOutput => f.write_str("output of hooks"),
-            Descriptor::Tree { source, recursive, attrs, .. } => {
-                let all = if *recursive { " and all below" } else { "" };
-                let words = attributes(*attrs);
-                write!(
-                    f,
-                    "tree of {}{all}{}{words}",
-                    source.display(),
-                    if words.is_empty() { "" } else { " " }
-                )
+            Descriptor::Tree { source, recursive, attrs, ids, .. } => {
+                let (all, words) = (if *recursive { " and all below" } else { "" }, attributes(*attrs));
+                let blank = if words.is_empty() { "" } else { " " };
+                write!(f, "tree of {}{all}{blank}{words}", source.display())?;
+                ids.as_ref().map_or(Ok(()), |ids| write!(f, " ids {}", id_maps(&ids.maps)))
             }
         }
     }
@@ -125,14 +121,18 @@ fn host(plan: &Plan) -> Map<String, Json> {
             UserNamespace::New(maps) => ("writeIds", maps),
             UserNamespace::Joined(maps) => ("compareIds", maps),
         };
-        let ranges = |list: &[IdMapping]| -> Json {
-            list.iter().map(|range| json!([range.container_id, range.host_id, range.size])).collect()
-        };
-        object.insert(what.into(), json!({"uids": ranges(&maps.uids), "gids": ranges(&maps.gids)}));
+        object.insert(what.into(), id_maps(maps));
     }
     let parts = [("hooks", host.hooks_at_mounted), ("forks", host.forks), ("terminal", host.terminal)];
     object.extend(parts.into_iter().filter(|(_, part)| *part).map(|(name, _)| (name.into(), true.into())));
     object
+}
+
+fn id_maps(maps: &IdMaps) -> Json {
+    let ranges = |list: &[IdMapping]| -> Json {
+        list.iter().map(|range| json!([range.container_id, range.host_id, range.size])).collect()
+    };
+    json!({"uids": ranges(&maps.uids), "gids": ranges(&maps.gids)})
 }
 
 /// Shows each operand of a step, flags by their names.

@@ -133,7 +133,10 @@ impl<'a> Root<'a> {
         let fifo = matches!(node, Step::MakeNode { mode, .. } if mode & libc::S_IFMT == libc::S_IFIFO);
         if self.bind_devices && !fifo {
             let (source, attrs) = (Path::new(path), Attrs::default());
-            builder.bind(origin, &Bind { source, recursive: false, attrs, target: path, nofollow: true });
+            builder.bind(
+                origin,
+                &Bind { source, recursive: false, attrs, ids: None, target: path, nofollow: true },
+            );
         } else {
             builder.add(origin, node);
         }

@@ -192,6 +192,31 @@ fn new_user_and_time_namespaces() {
 }
 
 #[test]
+fn mapped_ids_of_mounts() {
+    let mount = |more: Value| {
+        let mut mount = json!({"destination": "/data", "type": "bind", "source": "/data"});
+        mount.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        plan(with([("/mounts", json!([mount]))]))
+    };
+    let range = json!([{"containerID": 0, "hostID": 1000, "size": 5}]);
+    let own = json!({"options": ["rbind", "ridmap"], "uidMappings": range, "gidMappings": range});
+    let text = mount(own).unwrap().to_string();
+    assert!(
+        text.contains("tree of /data and all below ids {\"gids\":[[0,1000,5]],\"uids\":[[0,1000,5]]}"),
+        "{text}"
+    );
+    for (more, pointer) in [
+        (json!({"options": ["idmap"]}), "/mounts/0"),
+        (json!({"options": ["idmap=uids=1"]}), "/mounts/0/options"),
+        (json!({"options": ["idmap=uids=0-1-2"]}), "/mounts/0"),
+        (json!({"type": "tmpfs", "options": ["idmap"]}), "/mounts/0/options"),
+        (json!({"options": ["tmpcopyup"]}), "/mounts/0/options"),
+    ] {
+        assert_eq!(mount(more.clone()).unwrap_err().pointer, pointer, "{more}");
+    }
+}
+
+#[test]
 fn the_mappings_of_a_joined_user_namespace_are_compared() {
     let config = with([
         ("/linux/namespaces", json!([{"type": "mount"}, {"type": "user", "path": "/proc/7/ns/user"}])),

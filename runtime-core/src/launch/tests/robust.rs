@@ -77,6 +77,7 @@ fn damaged_mounts() {
             keep_mode: false,
             target: Str::from("/tmp"),
             nofollow: true,
+            copy_up: false,
             keep: Some(1),
         };
         let paths = texts(&["/usr", "/nowhere"]);

@@ -44,6 +44,7 @@ fn fs<'a>(fstype: &'a str, target: &'a str, options: &'a [Setting<'a>], attrs: A
         keep_mode: false,
         target: Str::from(target),
         nofollow: true,
+        copy_up: false,
         keep: None,
     }
 }

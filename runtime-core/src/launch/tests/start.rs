@@ -184,6 +184,7 @@ fn terminal() {
             keep_mode: false,
             target: Str::from("/dev/pts"),
             nofollow: false,
+            copy_up: false,
             keep: None,
         };
         let steps = [Step::OpenRoot {}, pts, Step::NewSession {}, console];
