@@ -316,7 +316,6 @@ fn what_is_not_supported_is_named_or_works() {
     let base = t.bundle();
     let id_map = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
     for (pointer, value) in [
-        ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
         ("/linux/intelRdt", json!({"closID": "x"})),
         ("/linux/personality", json!({"domain": "LINUX32"})),
         ("/linux/timeOffsets", json!({"boottime": {"secs": 10}})),

@@ -23,6 +23,7 @@ mod process;
 mod rootfs;
 mod rootless;
 mod schedule;
+mod seccomp;
 mod security;
 mod terminal;
 mod update;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use crate::container::Status;
+use crate::launch::handshake::PATIENCE;
 
 /// An error of the library.
 ///
@@ -98,6 +99,21 @@ pub enum Error {
     /// Init ended before it could say why.
     #[error("unable to start container process: container init {0}")]
     InitDied(String),
+    /// The agent that the seccomp profile names could not be given the listener.
+    #[error("/linux/seccomp/listenerPath: {path}: {reason}")]
+    Agent {
+        /// Its socket.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// Init waits at a system call for which nobody answers.
+    #[error(
+        "/linux/seccomp: the agent does not answer for a system call that init makes, within {PATIENCE} s"
+    )]
+    AgentSilent,
     /// A hook of the host side failed.
     #[error("error running {kind} hook #{index} ({path}): {reason}")]
     Hook {
@@ -159,7 +175,12 @@ impl Error {
             }
             Self::Host(_) => ErrorKind::Host,
             Self::Cgroup(_) => ErrorKind::Cgroup,
-            Self::Launch(_) | Self::Create(_) | Self::Enter(_) | Self::InitDied(_) => ErrorKind::Process,
+            Self::Launch(_)
+            | Self::Create(_)
+            | Self::Enter(_)
+            | Self::InitDied(_)
+            | Self::Agent { .. }
+            | Self::AgentSilent => ErrorKind::Process,
             Self::Hook { .. } => ErrorKind::Hook,
             Self::State { .. } | Self::System { .. } => ErrorKind::System,
             Self::NotYet(_) => ErrorKind::Unsupported,
@@ -176,6 +197,8 @@ impl Error {
             Self::Cgroup(error) => error.pointer().map(str::to_owned),
             Self::Launch(error) => error.pointer().map(str::to_owned),
             Self::Rootfs { .. } => Some("/root/path".to_owned()),
+            Self::Agent { .. } => Some("/linux/seccomp/listenerPath".to_owned()),
+            Self::AgentSilent => Some("/linux/seccomp".to_owned()),
             Self::Create(error) | Self::Enter(error) => error.pointer.clone(),
             Self::Hook { kind, index, .. } => Some(format!("/hooks/{kind}/{index}")),
             _ => None,
@@ -196,7 +219,7 @@ impl Error {
             Self::Create(error) | Self::Enter(error) => error.errno,
             Self::Cgroup(error) => error.errno().map(|errno| errno as i32),
             Self::Launch(error) => error.errno().map(|errno| errno as i32),
-            Self::System { errno, .. } => Some(*errno as i32),
+            Self::System { errno, .. } | Self::Agent { errno, .. } => Some(*errno as i32),
             _ => None,
         }
     }
@@ -207,6 +230,11 @@ impl Error {
             Self::Config(findings) => first_fatal(findings).and_then(|finding| finding.hint.clone()),
             Self::Create(error) | Self::Enter(error) => error.hint.clone(),
             Self::Launch(error) => error.hint().map(str::to_owned),
+            Self::Agent { .. } => Some("start the agent before the container".to_owned()),
+            Self::AgentSilent => Some(
+                "leave system calls to the agent that the container's program makes, not its start"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

@@ -6,7 +6,9 @@ use serde::Serialize;
 use crate::OCI_VERSION;
 use crate::check::{NAMESPACES, capabilities};
 use crate::config::Hooks;
+use crate::host::has_seccomp_flag;
 use crate::plan::mount_options;
+use crate::seccomp::{ACTIONS, Arch, FLAGS, operators};
 
 /// The features document (specification: features.md).
 #[derive(Debug, Serialize)]
@@ -37,7 +39,7 @@ pub struct LinuxFeatures {
     /// Kinds of cgroups.
     pub cgroup: CgroupFeatures,
     /// System call filters.
-    pub seccomp: Enabled,
+    pub seccomp: SeccompFeatures,
     /// AppArmor profiles.
     pub apparmor: Enabled,
     /// SELinux labels.
@@ -66,6 +68,24 @@ pub struct CgroupFeatures {
     pub rdma: bool,
 }
 
+/// System call filters.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeccompFeatures {
+    /// There are some.
+    pub enabled: bool,
+    /// Actions.
+    pub actions: Vec<&'static str>,
+    /// Comparisons of arguments.
+    pub operators: Vec<&'static str>,
+    /// Architectures.
+    pub archs: Vec<&'static str>,
+    /// Flags of seccomp(2) that a profile may have.
+    pub known_flags: Vec<&'static str>,
+    /// Those of them that the running kernel has.
+    pub supported_flags: Vec<&'static str>,
+}
+
 /// Extensions of mounts.
 #[derive(Debug, Serialize)]
 pub struct MountExtensions {
@@ -80,7 +100,7 @@ pub struct Enabled {
     pub enabled: bool,
 }
 
-/// What this runtime supports, whether the host does or not.
+/// What this runtime supports, whether the host does or not, unless it says otherwise.
 pub fn features() -> Features {
     let mut namespaces = NAMESPACES.to_vec();
     namespaces.sort_unstable();
@@ -94,7 +114,7 @@ pub fn features() -> Features {
             namespaces,
             capabilities: capabilities::known().collect(),
             cgroup: CgroupFeatures { v1: true, v2: true, systemd: false, systemd_user: false, rdma: false },
-            seccomp: no(),
+            seccomp: seccomp(),
             apparmor: no(),
             selinux: no(),
             intel_rdt: no(),
@@ -102,6 +122,20 @@ pub fn features() -> Features {
             net_devices: no(),
         },
         potentially_unsafe_config_annotations: Vec::new(),
+    }
+}
+
+fn seccomp() -> SeccompFeatures {
+    let mut archs: Vec<&str> = Arch::all().iter().map(Arch::name).collect();
+    archs.sort_unstable();
+    let supported = FLAGS.iter().filter(|(_, flag)| has_seccomp_flag(*flag));
+    SeccompFeatures {
+        enabled: Arch::NATIVE.is_some(),
+        actions: ACTIONS.iter().map(|(name, _)| *name).collect(),
+        operators: operators().collect(),
+        archs,
+        known_flags: FLAGS.iter().map(|(name, _)| *name).collect(),
+        supported_flags: supported.map(|(name, _)| *name).collect(),
     }
 }
 
@@ -120,6 +154,11 @@ mod tests {
             ("/mountOptions", "rro"),
             ("/linux/namespaces", "time"),
             ("/linux/capabilities", "CAP_CHECKPOINT_RESTORE"),
+            ("/linux/seccomp/actions", "SCMP_ACT_NOTIFY"),
+            ("/linux/seccomp/operators", "SCMP_CMP_MASKED_EQ"),
+            ("/linux/seccomp/archs", "SCMP_ARCH_X32"),
+            ("/linux/seccomp/knownFlags", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"),
+            ("/linux/seccomp/supportedFlags", "SECCOMP_FILTER_FLAG_LOG"),
         ] {
             let list = features.pointer(list).unwrap().as_array().unwrap();
             assert!(list.iter().any(|item| item == name), "{name}: {list:?}");

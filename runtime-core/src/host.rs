@@ -11,6 +11,7 @@ use nix::unistd::read;
 
 use crate::init;
 use crate::plan::Facts;
+use crate::seccomp::{self, ACTIONS, FLAGS, flag};
 use crate::sys;
 
 /// The oldest kernel with everything that is used without a fallback: `clone3` into a cgroup, `openat2`, the mount
@@ -48,6 +49,9 @@ pub enum Error {
         /// What it holds.
         value: String,
     },
+    /// The kernel lacks what a profile of system calls needs.
+    #[error("/linux/seccomp: the kernel does not support {0}")]
+    Seccomp(&'static str),
 }
 
 /// This host.
@@ -99,6 +103,30 @@ impl Host {
     /// The root of the host's procfs, verified to be one.
     pub(crate) fn proc(&self) -> BorrowedFd<'_> {
         self.proc.as_fd()
+    }
+}
+
+/// Whether the kernel knows a flag of seccomp filters.
+pub(crate) fn has_seccomp_flag(flag: u32) -> bool {
+    // This one needs the other.
+    let listener = if flag == flag::WAIT_KILLABLE_RECV { flag::NEW_LISTENER } else { 0 };
+    sys::seccomp_has_flags(flag | listener)
+}
+
+/// Makes sure that the kernel can load a filter, which init does only when the container starts.
+pub(crate) fn can_filter(program: &[u8], flags: u32) -> Result<(), Error> {
+    if !sys::seccomp_has_flags(flags) {
+        let mut unknown = FLAGS.iter().filter(|(_, flag)| flags & flag != 0 && !has_seccomp_flag(*flag));
+        return Err(Error::Seccomp(unknown.next().map_or("such filters", |(name, _)| name)));
+    }
+    let mut results = seccomp::results(program);
+    results.sort_unstable();
+    results.dedup();
+    let name =
+        |result| ACTIONS.iter().find(|(_, known)| *known == result).map_or("the filter", |(name, _)| name);
+    match results.into_iter().find(|result| !sys::seccomp_has_action(*result)) {
+        Some(missing) => Err(Error::Seccomp(name(missing))),
+        None => Ok(()),
     }
 }
 

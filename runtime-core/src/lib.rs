@@ -31,7 +31,9 @@ pub use container::{
     StartOptions, State, Status,
 };
 pub use error::{Error, ErrorKind};
-pub use features::{CgroupFeatures, Enabled, Features, LinuxFeatures, MountExtensions, features};
+pub use features::{
+    CgroupFeatures, Enabled, Features, LinuxFeatures, MountExtensions, SeccompFeatures, features,
+};
 pub use host::Error as HostError;
 pub use id::Id;
 pub use launch::Error as LaunchError;

@@ -158,6 +158,29 @@ pub(crate) fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
     Ok(owned(fd as libc::c_int))
 }
 
+/// A copy of a descriptor of the process that a pidfd refers to: `pidfd_getfd(2)`.
+pub(crate) fn pidfd_getfd(pidfd: impl AsFd, fd: u32) -> nix::Result<OwnedFd> {
+    // SAFETY: takes three integers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_fd().as_raw_fd(), fd, 0) };
+    Errno::result(fd).map(|fd| owned(fd as libc::c_int))
+}
+
+/// Whether the kernel knows a result of seccomp filters: `seccomp(SECCOMP_GET_ACTION_AVAIL)`.
+pub(crate) fn seccomp_has_action(action: u32) -> bool {
+    // SAFETY: the kernel reads one number.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) };
+    answer == 0
+}
+
+/// Whether the kernel knows these flags of seccomp filters together. It looks at them before the filter, and there is none.
+pub(crate) fn seccomp_has_flags(flags: u32) -> bool {
+    let none = std::ptr::null::<u8>();
+    // SAFETY: the kernel finds nothing to read at a null pointer.
+    let answer = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, none) };
+    Errno::result(answer) == Err(Errno::EFAULT)
+}
+
 /// Sends a signal to the process that a pidfd refers to: `pidfd_send_signal(2)`. Signal 0 only asks.
 pub(crate) fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> nix::Result<()> {
     let pidfd = pidfd.as_fd().as_raw_fd();

@@ -756,6 +756,14 @@ steps! {
         /// The mask.
         mask: u32
     }
+    /// `seccomp(SECCOMP_SET_MODE_FILTER)`. A filter with a listener is followed by [`Tag::Listener`] and a wait for
+    /// [`Order::Proceed`].
+    50 LoadSeccomp {
+        /// Instructions of eight bytes, `struct sock_filter` each.
+        program: Bytes<'a>,
+        /// `SECCOMP_FILTER_FLAG_*`.
+        flags: u32,
+    }
     /// Executes the candidate found by `Lookup`, or one after it where that has gone; the last step. Faults as there.
     48 Exec {
         /// The paths, as in `Lookup`.
@@ -846,6 +854,8 @@ pub enum Tag {
     Ready = 5,
     /// The gate's `Start` was taken.
     Accepted = 6,
+    /// A filter is loaded; `value` is the number of init's descriptor for its listener.
+    Listener = 7,
 }
 
 /// What went wrong in a step.
@@ -903,7 +913,7 @@ macro_rules! numbered {
 }
 numbered! {
     Point { Placed Mounted Prepared }
-    Tag { Reached Failed Child Terminal Ready Accepted }
+    Tag { Reached Failed Child Terminal Ready Accepted Listener }
     Kind { Errno Exit Signal Timeout Check }
     Check { Program CwdOutside MountMoved OtherNode NotPtmx SysctlValue NotRegular NotDirectory Message SymlinkLoop }
     Order { Proceed Commit Start }

@@ -31,7 +31,6 @@ fn check_namespaces(linux: &Linux, report: &mut Report) {
 
 fn check_linux(linux: &Linux, report: &mut Report) {
     let fields = [
-        ("seccomp", linux.seccomp.is_some()),
         ("mountLabel", linux.mount_label.is_some()),
         ("netDevices", !linux.net_devices.is_empty()),
         ("intelRdt", linux.intel_rdt.is_some()),

@@ -14,11 +14,11 @@ use nix::libc::{CLONE_NEWPID, SIGKILL};
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, pipe2};
 
-use super::{Container, Exit, HookState, OCI_VERSION, Runtime, Status, delete, notify, reap};
+use super::{Container, Exit, HookState, OCI_VERSION, Runtime, Status, agent, delete, notify, reap};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Placement};
 use crate::check::Checked;
-use crate::config::{Hook, Hooks, Resources};
+use crate::config::{Hook, Hooks, Resources, Seccomp};
 use crate::error::{Error, errno_of, errno_text};
 use crate::host::Host;
 use crate::id::Id;
@@ -235,19 +235,15 @@ impl Making<'_> {
                 self.note(child)?;
                 Ok(launch::set_limits(child.pid, plan.host())?)
             }
+            Call::Listens(listener) => self.draft.seccomp().map_or(Ok(()), |profile| {
+                agent::hand_over(profile, &listener, child.pid, &self.draft.state(child.pid))
+            }),
         })
     }
 
     fn create_hooks(&self, child: &Child) -> Result<(), Error> {
-        let Draft { config, id, bundle, options, .. } = &self.draft;
-        let state = HookState {
-            oci_version: OCI_VERSION,
-            id: id.as_str(),
-            status: Status::Creating,
-            pid: child.pid,
-            bundle: &bundle.dir,
-            annotations: &config.annotations,
-        };
+        let Draft { config, options, .. } = &self.draft;
+        let state = self.draft.state(child.pid);
         let lists: [(&'static str, &[Hook]); 2] =
             [("prestart", &config.hooks.prestart), ("createRuntime", &config.hooks.create_runtime)];
         for (kind, list) in lists {
@@ -302,6 +298,23 @@ impl<'a> Draft<'a> {
     fn resources(&self) -> Cow<'_, Resources> {
         let given = self.config.linux.as_ref().and_then(|linux| linux.resources.as_ref());
         given.map_or_else(Cow::default, Cow::Borrowed)
+    }
+
+    /// The container's profile of system calls.
+    fn seccomp(&self) -> Option<&'a Seccomp> {
+        self.config.spec().linux.as_ref()?.seccomp.as_ref()
+    }
+
+    /// The container's state while it is made.
+    fn state(&self, pid: i32) -> HookState<'_> {
+        HookState {
+            oci_version: OCI_VERSION,
+            id: self.id.as_str(),
+            status: Status::Creating,
+            pid,
+            bundle: &self.bundle.dir,
+            annotations: &self.config.annotations,
+        }
     }
 
     /// Which cgroup the container will have.
@@ -410,5 +423,6 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         memory_policy: linux.and_then(|linux| linux.memory_policy.clone()),
         own_pid_namespace: namespaces & CLONE_NEWPID as u32 != 0,
         no_new_keyring: draft.options.no_new_keyring,
+        seccomp: draft.seccomp().map(Record::keep_profile).transpose()?,
     })
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::libc::SIGKILL;
 
-use super::{Container, Exit, Status, status, wait};
+use super::{Container, Exit, HookState, OCI_VERSION, Status, agent, status, wait};
 use crate::cgroup::{self, Placement, SubCgroup};
 use crate::check::{self, Finding};
 use crate::config;
@@ -106,7 +106,9 @@ impl Container {
             (Status::Creating, _) => return Err(Error::NotRunning),
             (Status::Created | Status::Running | Status::Stopped, _) => return Err(Error::ExecStopped),
         };
-        let joining = Joining { record: &record, init: init.as_fd(), process, options };
+        let seccomp = record.profile()?;
+        let joining =
+            Joining { record: &record, init: init.as_fd(), process, seccomp: seccomp.as_ref(), options };
         let subs = SubCgroup::parse_all(&options.cgroups)?;
         let cgroup = cgroup::open(record.cgroup.clone());
         match joining.run(&cgroup.placement(&subs)?) {
@@ -125,6 +127,7 @@ struct Joining<'a> {
     record: &'a Record,
     init: BorrowedFd<'a>,
     process: &'a config::Process,
+    seccomp: Option<&'a config::Seccomp>,
     options: &'a ExecOptions<'a>,
 }
 
@@ -141,6 +144,7 @@ impl Joining<'_> {
             cgroup_files: placement.files.len(),
             no_new_keyring: self.record.no_new_keyring,
             extra_env: &self.options.extra_env,
+            seccomp: self.seccomp,
         };
         let plan = plan::process(self.process, &host.facts(), &join)?;
         let sources = Sources {
@@ -155,6 +159,9 @@ impl Joining<'_> {
         let ready = handshake::until_ready(&mut child, &plan, None, |call, child| match call {
             Call::Cloned => Ok(launch::set_limits(child.pid, plan.host())?),
             Call::At(_) => Ok(()),
+            Call::Listens(listener) => self
+                .seccomp
+                .map_or(Ok(()), |profile| agent::hand_over(profile, &listener, child.pid, &self.state())),
         });
         match ready.and_then(|terminal| handshake::execute(&child, &plan).map(|()| terminal)) {
             Ok(terminal) => Ok(Process { pid: child.pid, pidfd: child.pidfd, terminal }),
@@ -172,6 +179,15 @@ impl Joining<'_> {
                 })
             }
         }
+    }
+}
+
+impl<'a> Joining<'a> {
+    /// The state of the container, as its agent gets it.
+    fn state(&self) -> HookState<'a> {
+        let Record { id, bundle, annotations, init, .. } = self.record;
+        let pid = init.as_ref().map_or(0, |init| init.identity.pid);
+        HookState { oci_version: OCI_VERSION, id, status: Status::Running, pid, bundle, annotations }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A container and what can be done to it; one file for each operation.
 
+mod agent;
 mod create;
 mod delete;
 mod exec;

@@ -119,6 +119,9 @@ pub(crate) enum Control {
     CapAmbient = 47,
 }
 
+pub(crate) const SECCOMP_SET_MODE_FILTER: usize = 1;
+pub(crate) const SECCOMP_FILTER_FLAG_NEW_LISTENER: u32 = 8;
+
 pub(crate) const CAP_AMBIENT_RAISE: u32 = 2;
 pub(crate) const CAP_AMBIENT_CLEAR_ALL: u32 = 4;
 
@@ -203,6 +206,13 @@ impl Statx {
 pub(crate) fn device(major: u32, minor: u32) -> u64 {
     let (major, minor) = (u64::from(major), u64::from(minor));
     minor & 0xff | (major & 0xfff) << 8 | (minor & !0xff) << 12
+}
+
+/// `struct sock_fprog`.
+#[repr(C)]
+pub(crate) struct FilterProgram {
+    pub(crate) len: u16,
+    pub(crate) filter: *const u8,
 }
 
 /// `struct pollfd`.

@@ -245,6 +245,7 @@ impl Init {
             Step::SetIoPriority { priority } => sys::ioprio_set(IOPRIO_WHO_PROCESS, 0, priority).map(drop),
             Step::SetPersonality { persona } => sys::personality(persona).map(drop),
             Step::SetMempolicy { mode, nodes } => sys::set_mempolicy(mode, nodes.0).map(drop),
+            Step::LoadSeccomp { program, flags } => self.load_filter(program.0, flags),
             Step::Exec { candidates, args, env } => {
                 Err(exec::exec(candidates, self.chosen, args, env, self.home)?)
             }
@@ -291,6 +292,18 @@ impl Init {
             first = gate.saturating_add(1);
         }
         sys::close_range(first, u32::MAX, 0).map(drop)
+    }
+
+    /// From here on init's own calls are filtered too: what follows are the few that any profile allows.
+    fn load_filter(&self, program: &[u8], flags: u32) -> Result<()> {
+        let listener = sys::load_filter(program, flags)?;
+        if flags & SECCOMP_FILTER_FLAG_NEW_LISTENER == 0 {
+            return Ok(());
+        }
+        // The host side takes the descriptor itself: `sendmsg(2)` might be what the listener has to answer.
+        let listener = Fd::own(listener as i32);
+        self.link.write(Tag::Listener, self.step, listener.raw() as u32)?;
+        self.link.expect(Order::Proceed)
     }
 
     fn await_start(&mut self, gate: Option<wire::Fd>) -> Result<()> {

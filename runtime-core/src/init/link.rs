@@ -20,6 +20,12 @@ impl Link {
         sys::send(self.0.raw(), &report.encode(), fd.map(Fd::raw))
     }
 
+    /// Reports something by `write(2)`, the one call that no listener is asked about.
+    pub(crate) fn write(&self, tag: Tag, step: u32, value: u32) -> Result<()> {
+        let report = Report { tag, step, kind: Kind::Errno, call: 0, index: 0, value };
+        sys::write(self.0.raw(), &report.encode()).map(drop)
+    }
+
     /// Reports a fault. Where nobody listens any more there is nobody to tell.
     pub(crate) fn fail(&self, step: u32, fault: Fault) {
         let _ = sys::send(self.0.raw(), &fault.report(step).encode(), None);

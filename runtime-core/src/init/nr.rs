@@ -73,6 +73,7 @@ numbers! {
     RT_SIGPROCMASK "rt_sigprocmask" 14 135
     SCHED_SETAFFINITY "sched_setaffinity" 203 122
     SCHED_SETATTR "sched_setattr" 314 274
+    SECCOMP "seccomp" 317 277
     SENDFILE "sendfile" 40 71
     SENDMSG "sendmsg" 46 211
     SETDOMAINNAME "setdomainname" 171 162

@@ -389,6 +389,14 @@ pub(crate) fn set_mempolicy(mode: u32, nodes: &[u8]) -> Result<usize> {
     unsafe { call(nr::SET_MEMPOLICY, [mode as usize, words, count]) }
 }
 
+/// Loads a seccomp filter, instructions of eight bytes; with a flag for that it answers the listener's descriptor.
+pub(crate) fn load_filter(program: &[u8], flags: u32) -> Result<usize> {
+    let program = FilterProgram { len: (program.len() / 8) as u16, filter: program.as_ptr() };
+    let words = [SECCOMP_SET_MODE_FILTER, flags as usize, &raw const program as usize];
+    // SAFETY: the kernel copies eight bytes for each instruction out of the slice, of any alignment.
+    unsafe { call(nr::SECCOMP, words) }
+}
+
 /// Gives a signal its default disposition.
 pub(crate) fn default_signal(signal: u32) -> Result<usize> {
     let action = [0u64; 4];

@@ -11,7 +11,11 @@ use super::{Child, hooks};
 use crate::container::{Exit, reap};
 use crate::error::Error;
 use crate::plan::{Plan, StepError};
+use crate::sys;
 use crate::wire::{Order, Point, Tag};
+
+/// Seconds that the agent of a seccomp profile may take.
+pub(crate) const PATIENCE: u16 = 10;
 
 /// What asks for the host side's part.
 pub(crate) enum Call {
@@ -19,6 +23,8 @@ pub(crate) enum Call {
     At(Point),
     /// A second clone has taken init's place: the child's pid and pidfd are now its.
     Cloned,
+    /// The seccomp filter is loaded; this is its listener.
+    Listens(OwnedFd),
 }
 
 /// Why init did not get ready.
@@ -50,9 +56,10 @@ pub(crate) fn until_ready(
     let failed = |errno| Stop::Host(Error::system("talk to", "container init")(errno));
     let mut output = output.map(|stream| (stream, Vec::new()));
     let mut terminal = None;
+    let mut patience = PollTimeout::NONE;
     loop {
-        if let Some((stream, kept)) = &mut output {
-            listen(child, stream, kept).map_err(failed)?;
+        if !listen(child, output.as_mut(), patience).map_err(failed)? {
+            return Err(Stop::Host(Error::AgentSilent));
         }
         let Some(Message { report, fd }) = child.channel.receive().map_err(failed)? else {
             return Err(Stop::Died(reap(child.pidfd.as_fd())?));
@@ -72,6 +79,13 @@ pub(crate) fn until_ready(
                 serve(Call::Cloned, child)?;
                 child.channel.send(Order::Proceed).map_err(failed)?;
             }
+            (Tag::Listener, _) => {
+                let listener = sys::pidfd_getfd(&child.pidfd, report.value).map_err(failed)?;
+                serve(Call::Listens(listener), child)?;
+                child.channel.send(Order::Proceed).map_err(failed)?;
+                // From here on somebody else decides whether init goes on.
+                patience = (PATIENCE * 1000).into();
+            }
             (Tag::Failed, _) => {
                 let mut error = plan.explain(&report);
                 if let Some((_, kept)) = output.filter(|(_, kept)| !kept.is_empty()) {
@@ -84,23 +98,28 @@ pub(crate) fn until_ready(
     }
 }
 
-/// Reads what hooks say until init has a message.
-fn listen(child: &Child, stream: &File, kept: &mut Vec<u8>) -> Result<(), Errno> {
-    let mut open = true;
+/// Reads what hooks say until init has a message; false where it has none in time.
+fn listen(
+    child: &Child,
+    mut output: Option<&mut (File, Vec<u8>)>,
+    patience: PollTimeout,
+) -> Result<bool, Errno> {
+    if output.is_none() && patience.is_none() {
+        // Whoever reads the message waits for it.
+        return Ok(true);
+    }
     loop {
-        let mut fds = [
-            PollFd::new(child.channel.as_fd(), PollFlags::POLLIN),
-            PollFd::new(stream.as_fd(), PollFlags::POLLIN),
-        ];
-        let polled = if open { &mut fds[..] } else { &mut fds[..1] };
-        match poll(polled, PollTimeout::NONE) {
+        let mut fds = vec![PollFd::new(child.channel.as_fd(), PollFlags::POLLIN)];
+        fds.extend(output.as_ref().map(|output| PollFd::new(output.0.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut fds, patience) {
+            Ok(0) => return Ok(false),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }
-        let called = fds[0].any() == Some(true);
-        open = open && hooks::drain(stream, kept);
+        let called = fds.first().and_then(PollFd::any) == Some(true);
+        output = output.and_then(|output| hooks::drain(&output.0, &mut output.1).then_some(output));
         if called {
-            return Ok(());
+            return Ok(true);
         }
     }
 }

@@ -160,6 +160,7 @@ fn doing(step: &Step<'_>) -> String {
         Step::SetIoPriority { .. } => "unable to set the I/O priority".into(),
         Step::SetPersonality { .. } => "unable to set the personality".into(),
         Step::SetMempolicy { .. } => "unable to set the memory policy".into(),
+        Step::LoadSeccomp { .. } => "unable to load the seccomp filter".into(),
         Step::SetRlimit { resource, .. } => format!("error setting rlimit {resource}"),
         step => step.name().into(),
     }

@@ -6,6 +6,7 @@
 mod builder;
 mod cgroup_mount;
 mod explain;
+mod filter;
 mod hooks;
 mod id_maps;
 mod idmap;
@@ -27,7 +28,7 @@ use std::path::Path;
 
 use crate::cgroup::Group;
 use crate::check::Checked;
-use crate::config::{MemoryPolicy, Personality, Process, Spec};
+use crate::config::{MemoryPolicy, Personality, Process, Seccomp, Spec};
 use crate::wire::{Fd, Point, Step, Str};
 
 use builder::Builder;
@@ -136,6 +137,8 @@ pub struct JoinOptions<'a> {
     pub no_new_keyring: bool,
     /// Environment that outdoes the process's own.
     pub extra_env: &'a [String],
+    /// The container's profile of system calls.
+    pub seccomp: Option<&'a Seccomp>,
 }
 
 /// The plan for a container.
@@ -150,7 +153,8 @@ pub struct JoinOptions<'a> {
 /// 4. After the pivot no path leads to the host. The terminal is made in the container's devpts; only then do mounts
 ///    become read-only, and only then is nothing more opened but by the payload's rights.
 /// 5. Rights are given up last, and the descriptors that could lead out before them. What `create` can report is
-///    done before the gate; what would hinder init is done after it.
+///    done before the gate; what would hinder init is done after it: a filter of system calls is the last of all,
+///    unless it has a listener, which must know of it before the container is created.
 pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> Result<Plan, Error> {
     let spec: &Spec = config;
     let Some(process) = &spec.process else {
@@ -158,7 +162,8 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     };
     let notify_env = options.notify_dir.map(|_| format!("NOTIFY_SOCKET={NOTIFY}/notify.sock"));
     let extra_env: Vec<String> = options.extra_env.iter().cloned().chain(notify_env).collect();
-    let payload = Payload::of(process, "/process", &extra_env)?;
+    let seccomp = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let payload = Payload::of(process, "/process", facts, seccomp, &extra_env)?;
     let namespaces = Namespaces::of(spec)?;
     let root = Root::of(spec, &namespaces)?;
 
@@ -210,9 +215,10 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     keyring(&mut builder, options.id, options.no_new_keyring);
     payload.home(&mut builder);
     builder.add("", Step::CloseFds { gate });
-    payload.identity(&mut builder, facts, in_user_namespace);
+    payload.identity(&mut builder, in_user_namespace);
     payload.look_up(&mut builder);
     payload.host(&mut builder)?;
+    payload.filter_with_listener(&mut builder);
     builder.add("", Step::AwaitStart { gate });
 
     hooks::at_start(&mut builder, spec, options, payload.env())?;
@@ -225,7 +231,7 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
 /// Init joins the container's namespaces from outside its cgroup: what could stall or be killed there is the second
 /// clone alone, which is the process itself. A container that is its own root already has nothing to mount.
 pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> Result<Plan, Error> {
-    let payload = Payload::of(process, "", options.extra_env)?;
+    let payload = Payload::of(process, "", facts, options.seccomp, options.extra_env)?;
     let mut builder = Builder::new(false);
 
     builder.add("", Step::Undumpable {});
@@ -252,9 +258,10 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     keyring(&mut builder, options.id, options.no_new_keyring);
     payload.home(&mut builder);
     builder.add("", Step::CloseFds { gate: None });
-    payload.identity(&mut builder, facts, in_user_namespace);
+    payload.identity(&mut builder, in_user_namespace);
     payload.look_up(&mut builder);
     payload.host(&mut builder)?;
+    payload.filter_with_listener(&mut builder);
     builder.add("", Step::AwaitStart { gate: None });
     payload.execute(&mut builder)?;
     Ok(builder.finish())

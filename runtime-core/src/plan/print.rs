@@ -154,6 +154,7 @@ fn operands(step: &Step<'_>, see: &mut dyn FnMut(&'static str, Json)) {
             (_, Value::Flag(flag)) => flag.into(),
             (_, Value::Fd(number)) => format!("fd {number}").into(),
             ("cpus" | "nodes", Value::Bytes(bits)) => set(bits).into(),
+            ("program", Value::Bytes(program)) => format!("{} instructions", program.len() / 8).into(),
             (_, Value::Text(text) | Value::Bytes(text)) => lossy(text).into(),
             (_, Value::Texts(list)) => list.iter().map(|text| lossy(text.bytes())).collect(),
             (_, Value::Numbers(list)) => list.iter().collect(),

@@ -3,23 +3,35 @@
 use std::collections::HashSet;
 
 use super::builder::Builder;
+use super::filter::Filter;
 use super::{Error, Facts, schedule};
 use crate::check::capabilities::capability_mask;
 use crate::check::rlimits::parse_rlimit;
-use crate::config::{Process, Rlimit};
+use crate::config::{Process, Rlimit, Seccomp};
 use crate::wire::{List, Step, Str};
+
+/// Lets a process load a filter that may gain privileges later.
+const CAP_SYS_ADMIN: u64 = 1 << 21;
 
 /// A process as it is executed.
 pub(super) struct Payload<'a> {
     process: &'a Process,
     at: &'static str,
+    facts: &'a Facts,
+    filter: Option<Filter>,
     env: Vec<&'a str>,
     candidates: Vec<String>,
 }
 
 impl<'a> Payload<'a> {
     /// `at` is where the process stands in its document; `extra_env` outdoes its environment.
-    pub(super) fn of(process: &'a Process, at: &'static str, extra_env: &'a [String]) -> Result<Self, Error> {
+    pub(super) fn of(
+        process: &'a Process,
+        at: &'static str,
+        facts: &'a Facts,
+        seccomp: Option<&Seccomp>,
+        extra_env: &'a [String],
+    ) -> Result<Self, Error> {
         let env = environment(&process.env, extra_env);
         let Some(name) = process.args.first() else {
             return Err(Error::at(format!("{at}/args"), "args must not be empty"));
@@ -31,7 +43,8 @@ impl<'a> Payload<'a> {
                 Error::at(format!("{at}/args/0"), message).hint("give an absolute path, or PATH in env")
             );
         }
-        Ok(Self { process, at, env, candidates })
+        let filter = seccomp.map(Filter::of).transpose()?;
+        Ok(Self { process, at, facts, filter, env, candidates })
     }
 
     fn at(&self, field: &str) -> String {
@@ -75,32 +88,46 @@ impl<'a> Payload<'a> {
     /// but may be in, and as the user after, for one that root cannot reach.
     ///
     /// In a user namespace the groups are gone already, and there may be no right to set them.
-    pub(super) fn identity(&self, builder: &mut Builder, facts: &Facts, in_user_namespace: bool) {
+    pub(super) fn identity(&self, builder: &mut Builder, in_user_namespace: bool) {
         let Process { user, cwd, capabilities, no_new_privileges, .. } = self.process;
-        let sets = capabilities.clone().unwrap_or_default();
-        let known = u64::MAX >> 63_u8.saturating_sub(facts.last_capability);
-        let mask = |names: &[String]| capability_mask(names) & known;
+        let bounding = capabilities.as_ref().map_or(0, |sets| self.mask(&sets.bounding));
         let cwd = Str::from(cwd.as_str());
 
         builder.add(self.at("/cwd"), Step::Chdir { path: cwd, last: false });
-        builder.add(self.at("/capabilities/bounding"), Step::CapBound { keep: mask(&sets.bounding) });
+        builder.add(self.at("/capabilities/bounding"), Step::CapBound { keep: bounding });
         if !(in_user_namespace && user.additional_gids.is_empty()) {
             let groups = List::Items(&user.additional_gids);
             builder.add(self.at("/user/additionalGids"), Step::SetGroups { groups });
         }
         builder.add(self.at("/user"), Step::SetIds { uid: user.uid, gid: user.gid });
-        let (permitted, inheritable) = (mask(&sets.permitted), mask(&sets.inheritable));
-        // The kernel refuses an ambient capability that is not in both; the check has warned.
-        let ambient = mask(&sets.ambient) & permitted & inheritable;
-        let capabilities =
-            Step::SetCaps { effective: mask(&sets.effective), permitted, inheritable, ambient };
-        builder.add(self.at("/capabilities"), capabilities);
+        builder.add(self.at("/capabilities"), self.capabilities(self.borrowed()));
         builder.add(self.at("/cwd"), Step::Chdir { path: cwd, last: true });
         if *no_new_privileges {
             builder.add(self.at("/noNewPrivileges"), Step::NoNewPrivs {});
         }
         // The change of credentials has cleared it.
         builder.add("", Step::DieWithParent {});
+    }
+
+    /// The payload's capabilities, and those that init still needs.
+    fn capabilities(&self, borrowed: u64) -> Step<'static> {
+        let sets = self.process.capabilities.clone().unwrap_or_default();
+        let (permitted, inheritable) = (self.mask(&sets.permitted), self.mask(&sets.inheritable));
+        // The kernel refuses an ambient capability that is not in both; the check has warned.
+        let ambient = self.mask(&sets.ambient) & permitted & inheritable;
+        let effective = self.mask(&sets.effective) | borrowed;
+        Step::SetCaps { effective, permitted: permitted | borrowed, inheritable, ambient }
+    }
+
+    /// What the payload does not have and init needs until the filter is loaded.
+    fn borrowed(&self) -> u64 {
+        let Process { capabilities, no_new_privileges, .. } = self.process;
+        let effective = capabilities.as_ref().map_or(0, |sets| self.mask(&sets.effective));
+        if self.filter.is_some() && !no_new_privileges { CAP_SYS_ADMIN & !effective } else { 0 }
+    }
+
+    fn mask(&self, names: &[String]) -> u64 {
+        capability_mask(names) & u64::MAX >> 63_u8.saturating_sub(self.facts.last_capability)
     }
 
     /// Tests that there is something to execute, while `create` can still say so.
@@ -124,6 +151,23 @@ impl<'a> Payload<'a> {
         parse_rlimit(&rlimit.typ).map(u32::from).ok_or_else(unknown)
     }
 
+    /// Loads a filter with a listener, which has to know of it while `create` can still say that it does not.
+    pub(super) fn filter_with_listener(&self, builder: &mut Builder) {
+        self.load_filter(builder, true);
+    }
+
+    /// Loads the filter if it has a listener, or has none. Where init may do that by a capability alone, it gives
+    /// that up right after.
+    fn load_filter(&self, builder: &mut Builder, with_listener: bool) {
+        let Some(filter) = self.filter.as_ref().filter(|filter| filter.notifies == with_listener) else {
+            return;
+        };
+        builder.add("/linux/seccomp", filter.step());
+        if self.borrowed() != 0 {
+            builder.add(self.at("/capabilities"), self.capabilities(0));
+        }
+    }
+
     /// The last steps, after the gate: under the payload's limits init could not do its own work.
     pub(super) fn execute(&self, builder: &mut Builder) -> Result<(), Error> {
         for (index, rlimit) in self.process.rlimits.iter().enumerate() {
@@ -132,6 +176,7 @@ impl<'a> Payload<'a> {
         }
         let mask = self.process.user.umask.unwrap_or(0o022);
         builder.add(self.at("/user/umask"), Step::Umask { mask });
+        self.load_filter(builder, false);
         let (candidates, args) = (strings(&self.candidates), strings(&self.process.args));
         let env: Vec<Str<'_>> = self.env.iter().copied().map(Str::from).collect();
         let step = Step::Exec {

@@ -32,8 +32,12 @@ pub enum Fault {
         "unknown seccomp architecture {0:?}: use a name of the runtime specification, SCMP_ARCH_X86_64 for one"
     )]
     UnknownArchitecture(String),
-    #[error("unknown system call {0:?}: correct or remove the name")]
+    #[error("unknown system call {0:?}, ignored: correct or remove the name")]
     UnknownSyscall(String),
+    #[error("the rule names no system call and has no effect: name one, or remove the rule")]
+    NoName,
+    #[error("the name of a system call is empty: correct or remove it")]
+    EmptyName,
     #[error("a system call has no argument {0}: use an index from 0 to 5")]
     ArgumentIndex(u32),
     #[error("error number {value} is too large for {action}: use at most {most}")]
@@ -48,8 +52,17 @@ pub enum Fault {
     NotifyWrite,
     #[error("SCMP_ACT_NOTIFY needs a listener: set listenerPath to the socket of one")]
     NoListener,
+    #[error("there is no listener to send it to: set listenerPath, or remove it")]
+    MetadataUnused,
     #[error(
         "the filter has {0} instructions, but the kernel takes {MAX_INSTRUCTIONS}: remove rules or architectures"
     )]
     TooLong(usize),
+}
+
+impl Fault {
+    /// The filter can be made all the same: a profile may name system calls of kernels to come, or none for this machine.
+    pub fn is_warning(&self) -> bool {
+        matches!(self, Fault::UnknownSyscall(_) | Fault::NoName)
+    }
 }

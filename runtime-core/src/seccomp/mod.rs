@@ -21,6 +21,7 @@ mod verdicts;
 pub use arch::Arch;
 pub use bpf::Instruction;
 pub use error::{Error, Fault};
+pub(crate) use profile::{ACTIONS, FLAGS, operators};
 
 use profile::Profile;
 
@@ -31,6 +32,8 @@ const MAX_INSTRUCTIONS: usize = 4096;
 
 /// Values that a filter returns.
 mod action {
+    /// The bits beside the number that comes with an action.
+    pub(super) const MASK: u32 = 0xffff_0000;
     pub(super) const KILL_THREAD: u32 = 0;
     pub(super) const KILL_PROCESS: u32 = 0x8000_0000;
     pub(super) const TRAP: u32 = 0x0003_0000;
@@ -42,22 +45,13 @@ mod action {
 }
 
 /// Flags of seccomp(2).
-mod flag {
+pub(crate) mod flag {
     pub(super) const TSYNC: u32 = 1;
     pub(super) const LOG: u32 = 1 << 1;
     pub(super) const SPEC_ALLOW: u32 = 1 << 2;
-    pub(super) const NEW_LISTENER: u32 = 1 << 3;
+    pub(crate) const NEW_LISTENER: u32 = 1 << 3;
     pub(super) const TSYNC_ESRCH: u32 = 1 << 4;
-    pub(super) const WAIT_KILLABLE_RECV: u32 = 1 << 5;
-}
-
-/// What the compiler must know beside the profile.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Architecture of this host, in the filter whether the profile lists it or not.
-    pub native: Arch,
-    /// An unknown system call is an error, not a warning.
-    pub strict: bool,
+    pub(crate) const WAIT_KILLABLE_RECV: u32 = 1 << 5;
 }
 
 /// A filter, ready for seccomp(2).
@@ -67,21 +61,43 @@ pub struct Filter {
     pub program: Vec<Instruction>,
     /// Flags of seccomp(2).
     pub flags: u32,
-    /// Loading it gives a descriptor for the listener.
-    pub notify: bool,
-    /// Names of system calls that nobody knows.
-    pub warnings: Vec<Error>,
 }
 
-/// Compiles a profile.
-pub fn compile(config: &config::Seccomp, options: &Options) -> Result<Filter, Error> {
-    let profile = Profile::read(config, options)?;
+impl Filter {
+    /// Loading it gives a descriptor for the listener.
+    pub fn notifies(&self) -> bool {
+        self.flags & flag::NEW_LISTENER != 0
+    }
+}
+
+/// Everything that is wrong with a profile.
+pub fn check(config: &config::Seccomp) -> Vec<Error> {
+    // What is wrong does not depend on the host.
+    Profile::read(config, Arch::X86_64).1
+}
+
+/// Compiles a profile. The `native` architecture is in the filter whether the profile lists it or not.
+///
+/// # Errors
+/// The first fault of the profile that [`check`] finds, beside the warnings; or that the program is too long.
+pub fn compile(config: &config::Seccomp, native: Arch) -> Result<Filter, Error> {
+    let (profile, faults) = Profile::read(config, native);
+    if let Some(fatal) = faults.into_iter().find(|error| !error.fault.is_warning()) {
+        return Err(fatal);
+    }
     let program = program::write(&profile);
     if program.len() > MAX_INSTRUCTIONS {
         let pointer = "/linux/seccomp/syscalls".to_owned();
         return Err(Error { pointer, fault: Fault::TooLong(program.len()) });
     }
-    Ok(Filter { program, flags: profile.flags, notify: profile.notify, warnings: profile.warnings })
+    Ok(Filter { program, flags: profile.flags })
+}
+
+/// The actions that a program can have as its result, without the numbers that come with them; some of them repeatedly.
+pub(crate) fn results(program: &[u8]) -> Vec<u32> {
+    let instructions = program.chunks_exact(size_of::<Instruction>()).filter_map(Instruction::from_bytes);
+    let results = instructions.filter(|instruction| instruction.code == bpf::RETURN);
+    results.map(|instruction| instruction.k & action::MASK).collect()
 }
 
 #[cfg(test)]

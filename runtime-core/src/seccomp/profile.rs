@@ -1,9 +1,50 @@
 //! A profile, checked: its names turned into the kernel's numbers and the library's tables.
 
+use std::fmt::Display;
+
 use super::arch::{Arch, Syscall, find_syscall};
 use super::error::{Error, Fault};
-use super::{Options, action, flag};
+use super::{action, flag};
 use crate::config;
+
+/// The actions by their names in a profile.
+pub(crate) const ACTIONS: [(&str, u32); 9] = [
+    ("SCMP_ACT_ALLOW", action::ALLOW),
+    ("SCMP_ACT_ERRNO", action::ERRNO),
+    ("SCMP_ACT_KILL", action::KILL_THREAD),
+    ("SCMP_ACT_KILL_PROCESS", action::KILL_PROCESS),
+    ("SCMP_ACT_KILL_THREAD", action::KILL_THREAD),
+    ("SCMP_ACT_LOG", action::LOG),
+    ("SCMP_ACT_NOTIFY", action::NOTIFY),
+    ("SCMP_ACT_TRACE", action::TRACE),
+    ("SCMP_ACT_TRAP", action::TRAP),
+];
+
+/// The flags by their names in a profile.
+pub(crate) const FLAGS: [(&str, u32); 4] = [
+    ("SECCOMP_FILTER_FLAG_TSYNC", flag::TSYNC),
+    ("SECCOMP_FILTER_FLAG_LOG", flag::LOG),
+    ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", flag::SPEC_ALLOW),
+    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", flag::WAIT_KILLABLE_RECV),
+];
+
+/// The operators by their names in a profile. A masked comparison gives its mask in the place of the value.
+const OPERATORS: [(&str, Op); 7] = [
+    ("SCMP_CMP_EQ", Op::Equal),
+    ("SCMP_CMP_GE", Op::GreaterEqual),
+    ("SCMP_CMP_GT", Op::Greater),
+    ("SCMP_CMP_LE", Op::LessEqual),
+    ("SCMP_CMP_LT", Op::Less),
+    (MASKED_EQUAL, Op::Equal),
+    ("SCMP_CMP_NE", Op::NotEqual),
+];
+
+const MASKED_EQUAL: &str = "SCMP_CMP_MASKED_EQ";
+
+/// The names of the operators.
+pub(crate) fn operators() -> impl Iterator<Item = &'static str> {
+    OPERATORS.iter().map(|(name, _)| *name)
+}
 
 /// Largest error number that the kernel returns to a program.
 const MAX_ERRNO: u32 = 4095;
@@ -18,8 +59,6 @@ pub(super) struct Profile {
     pub(super) arches: Vec<Arch>,
     pub(super) rules: Vec<Rule>,
     pub(super) flags: u32,
-    pub(super) notify: bool,
-    pub(super) warnings: Vec<Error>,
 }
 
 /// What a rule does to some system calls.
@@ -53,76 +92,86 @@ pub(super) enum Op {
 }
 
 impl Profile {
-    pub(super) fn read(config: &config::Seccomp, options: &Options) -> Result<Profile, Error> {
-        let default = match read_action(&config.default_action) {
-            Ok(action::NOTIFY) => Err(Fault::NotifyDefault),
-            read => read,
-        };
-        let default = default.map_err(at("/defaultAction"))?;
-        let mut profile = Profile {
-            default: with_errno(default, &config.default_action, config.default_errno_ret)
-                .map_err(at("/defaultErrnoRet"))?,
-            arches: read_arches(&config.architectures, options.native)?,
-            rules: Vec::with_capacity(config.syscalls.len()),
-            flags: 0,
-            notify: false,
-            warnings: Vec::new(),
-        };
-        for (index, rule) in config.syscalls.iter().enumerate() {
-            profile.read_rule(rule, index, options.strict)?;
+    /// The profile, and everything that is wrong with it; with faults that are not mere warnings it is of no use.
+    pub(super) fn read(config: &config::Seccomp, native: Arch) -> (Profile, Vec<Error>) {
+        let mut faults = Faults(Vec::new());
+        let default = faults.keep("/defaultAction", read_default(&config.default_action));
+        let default = default.and_then(|kind| {
+            let value = with_errno(kind, &config.default_action, config.default_errno_ret);
+            faults.keep("/defaultErrnoRet", value)
+        });
+        let mut arches = vec![native];
+        for (index, name) in config.architectures.iter().enumerate() {
+            let known = Arch::from_name(name).ok_or_else(|| Fault::UnknownArchitecture(name.clone()));
+            let arch = faults.keep(format_args!("/architectures/{index}"), known);
+            arches.extend(arch.filter(|arch| !arches.contains(arch)));
         }
-        if profile.notify && config.listener_path.is_none() {
-            return Err(at("/listenerPath")(Fault::NoListener));
-        }
-        profile.flags = read_flags(config.flags.as_deref(), profile.notify)?;
-        Ok(profile)
-    }
-
-    fn read_rule(&mut self, rule: &config::Syscall, index: usize, strict: bool) -> Result<(), Error> {
-        let kind = read_action(&rule.action).map_err(|f| at(&format!("/syscalls/{index}/action"))(f))?;
-        let action = with_errno(kind, &rule.action, rule.errno_ret)
-            .map_err(|f| at(&format!("/syscalls/{index}/errnoRet"))(f))?;
-        self.notify |= kind == action::NOTIFY;
-        let mut calls = Vec::with_capacity(rule.names.len());
-        for (position, name) in rule.names.iter().enumerate() {
-            let wrong = match find_syscall(name) {
-                _ if kind == action::NOTIFY && name == "write" => Fault::NotifyWrite,
-                Some(call) => {
-                    calls.push(call);
-                    continue;
-                }
-                None => Fault::UnknownSyscall(name.clone()),
-            };
-            let warn = !strict && matches!(wrong, Fault::UnknownSyscall(_));
-            let error = at(&format!("/syscalls/{index}/names/{position}"))(wrong);
-            if !warn {
-                return Err(error);
+        let rules = config.syscalls.iter().enumerate();
+        let rules: Vec<Rule> = rules.map(|(index, rule)| read_rule(rule, index, &mut faults)).collect();
+        let notify = rules.iter().any(|rule| rule.action == action::NOTIFY);
+        if config.listener_path.is_none() {
+            if notify {
+                faults.add("/listenerPath", Fault::NoListener);
             }
-            self.warnings.push(error);
+            if config.listener_metadata.is_some() {
+                faults.add("/listenerMetadata", Fault::MetadataUnused);
+            }
         }
-        let alternatives = read_conditions(&rule.args, index)?;
-        self.rules.push(Rule { calls, action, alternatives });
-        Ok(())
+        let flags = read_flags(config.flags.as_deref(), notify, &mut faults);
+        (Profile { default: default.unwrap_or(action::KILL_PROCESS), arches, rules, flags }, faults.0)
     }
 }
 
-/// Places a fault in the config.
-fn at(path: &str) -> impl FnOnce(Fault) -> Error {
-    move |fault| Error { pointer: format!("/linux/seccomp{path}"), fault }
+/// What is wrong, each with its place.
+struct Faults(Vec<Error>);
+
+impl Faults {
+    fn add(&mut self, at: impl Display, fault: Fault) {
+        self.0.push(Error { pointer: format!("/linux/seccomp{at}"), fault });
+    }
+
+    fn keep<T>(&mut self, at: impl Display, read: Result<T, Fault>) -> Option<T> {
+        read.map_err(|fault| self.add(at, fault)).ok()
+    }
+}
+
+fn read_rule(rule: &config::Syscall, index: usize, faults: &mut Faults) -> Rule {
+    let at = format!("/syscalls/{index}");
+    let kind = faults.keep(format_args!("{at}/action"), read_action(&rule.action));
+    let action = kind.and_then(|kind| {
+        let value = with_errno(kind, &rule.action, rule.errno_ret);
+        faults.keep(format_args!("{at}/errnoRet"), value)
+    });
+    if rule.names.is_empty() {
+        faults.add(format_args!("{at}/names"), Fault::NoName);
+    }
+    let mut calls = Vec::with_capacity(rule.names.len());
+    for (position, name) in rule.names.iter().enumerate() {
+        let call = match find_syscall(name) {
+            _ if kind == Some(action::NOTIFY) && name == "write" => Err(Fault::NotifyWrite),
+            _ if name.is_empty() => Err(Fault::EmptyName),
+            Some(call) => Ok(call),
+            None => Err(Fault::UnknownSyscall(name.clone())),
+        };
+        calls.extend(faults.keep(format_args!("{at}/names/{position}"), call));
+    }
+    let alternatives = read_conditions(&rule.args, &at, faults);
+    Rule { calls, action: action.unwrap_or(action::KILL_PROCESS), alternatives }
+}
+
+fn read_default(name: &str) -> Result<u32, Fault> {
+    match read_action(name)? {
+        action::NOTIFY => Err(Fault::NotifyDefault),
+        kind => Ok(kind),
+    }
 }
 
 fn read_action(name: &str) -> Result<u32, Fault> {
-    Ok(match name {
-        "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => action::KILL_THREAD,
-        "SCMP_ACT_KILL_PROCESS" => action::KILL_PROCESS,
-        "SCMP_ACT_TRAP" => action::TRAP,
-        "SCMP_ACT_ERRNO" => action::ERRNO,
-        "SCMP_ACT_NOTIFY" => action::NOTIFY,
-        "SCMP_ACT_TRACE" => action::TRACE,
-        "SCMP_ACT_LOG" => action::LOG,
-        "SCMP_ACT_ALLOW" => action::ALLOW,
-        _ => return Err(Fault::UnknownAction(name.to_owned())),
-    })
+    find(&ACTIONS, name).ok_or_else(|| Fault::UnknownAction(name.to_owned()))
+}
+
+fn find<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
+    table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
 }
 
 /// Adds the error number to an action that takes one.
@@ -140,64 +189,40 @@ fn with_errno(kind: u32, name: &str, errno: Option<u32>) -> Result<u32, Fault> {
     }
 }
 
-fn read_arches(names: &[String], native: Arch) -> Result<Vec<Arch>, Error> {
-    let mut arches = vec![native];
-    for (index, name) in names.iter().enumerate() {
-        let Some(arch) = Arch::from_name(name) else {
-            let unknown = Fault::UnknownArchitecture(name.clone());
-            return Err(at(&format!("/architectures/{index}"))(unknown));
-        };
-        if !arches.contains(&arch) {
-            arches.push(arch);
-        }
-    }
-    Ok(arches)
-}
-
-fn read_flags(names: Option<&[String]>, notify: bool) -> Result<u32, Error> {
+fn read_flags(names: Option<&[String]>, notify: bool, faults: &mut Faults) -> u32 {
     let mut flags = if notify { flag::NEW_LISTENER } else { 0 };
     // A filter without this one turns speculation off: slow, and of no use against a container's own code.
-    let Some(names) = names else { return Ok(flags | flag::SPEC_ALLOW) };
+    let Some(names) = names else { return flags | flag::SPEC_ALLOW };
     for (index, name) in names.iter().enumerate() {
-        flags |= match name.as_str() {
+        let known = find(&FLAGS, name).ok_or_else(|| Fault::UnknownFlag(name.clone()));
+        flags |= match faults.keep(format_args!("/flags/{index}"), known) {
             // With a listener the kernel wants to report a failure to synchronise as ESRCH.
-            "SECCOMP_FILTER_FLAG_TSYNC" if notify => flag::TSYNC | flag::TSYNC_ESRCH,
-            "SECCOMP_FILTER_FLAG_TSYNC" => flag::TSYNC,
-            "SECCOMP_FILTER_FLAG_LOG" => flag::LOG,
-            "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => flag::SPEC_ALLOW,
+            Some(flag::TSYNC) if notify => flag::TSYNC | flag::TSYNC_ESRCH,
             // The kernel refuses it without a listener, for which it would have no meaning.
-            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" if notify => flag::WAIT_KILLABLE_RECV,
-            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => 0,
-            _ => return Err(at(&format!("/flags/{index}"))(Fault::UnknownFlag(name.clone()))),
+            Some(flag::WAIT_KILLABLE_RECV) if !notify => 0,
+            flag => flag.unwrap_or(0),
         };
     }
-    Ok(flags)
+    flags
 }
 
 /// All conditions must hold; but where two are on the same argument, any one of all.
-fn read_conditions(args: &[config::SyscallArg], rule: usize) -> Result<Vec<Vec<Condition>>, Error> {
+fn read_conditions(args: &[config::SyscallArg], at: &str, faults: &mut Faults) -> Vec<Vec<Condition>> {
     let mut conditions = Vec::with_capacity(args.len());
     for (index, arg) in args.iter().enumerate() {
         if arg.index >= ARGUMENTS {
-            let path = format!("/syscalls/{rule}/args/{index}/index");
-            return Err(at(&path)(Fault::ArgumentIndex(arg.index)));
+            faults.add(format_args!("{at}/args/{index}/index"), Fault::ArgumentIndex(arg.index));
         }
-        let (op, mask, value) = match arg.op.as_str() {
-            "SCMP_CMP_EQ" => (Op::Equal, u64::MAX, arg.value),
-            "SCMP_CMP_NE" => (Op::NotEqual, u64::MAX, arg.value),
-            "SCMP_CMP_LT" => (Op::Less, u64::MAX, arg.value),
-            "SCMP_CMP_LE" => (Op::LessEqual, u64::MAX, arg.value),
-            "SCMP_CMP_GT" => (Op::Greater, u64::MAX, arg.value),
-            "SCMP_CMP_GE" => (Op::GreaterEqual, u64::MAX, arg.value),
-            "SCMP_CMP_MASKED_EQ" => (Op::Equal, arg.value, arg.value_two & arg.value),
-            _ => {
-                let path = format!("/syscalls/{rule}/args/{index}/op");
-                return Err(at(&path)(Fault::UnknownOperator(arg.op.clone())));
-            }
+        let known = find(&OPERATORS, &arg.op).ok_or_else(|| Fault::UnknownOperator(arg.op.clone()));
+        let Some(op) = faults.keep(format_args!("{at}/args/{index}/op"), known) else { continue };
+        let (mask, value) = if arg.op == MASKED_EQUAL {
+            (arg.value, arg.value_two & arg.value)
+        } else {
+            (u64::MAX, arg.value)
         };
         conditions.push(Condition { argument: arg.index, op, mask, value });
     }
     conditions.sort_by_key(|condition| condition.argument);
     let repeated = conditions.windows(2).any(|two| matches!(two, [a, b] if a.argument == b.argument));
-    Ok(if repeated { conditions.into_iter().map(|one| vec![one]).collect() } else { vec![conditions] })
+    if repeated { conditions.into_iter().map(|one| vec![one]).collect() } else { vec![conditions] }
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::Identity;
 use crate::cgroup;
-use crate::config::{Hooks, MemoryPolicy, Personality, Process, Resources};
+use crate::config::{Hooks, MemoryPolicy, Personality, Process, Resources, Seccomp};
+use crate::error::Error;
 use crate::plan::IdMaps;
 
 /// The version of the record that this library writes; it reads all older ones.
@@ -64,6 +66,26 @@ pub(crate) struct Record {
     pub(crate) own_pid_namespace: bool,
     /// Its processes stay in the session keyring of whoever starts them.
     pub(crate) no_new_keyring: bool,
+    /// `linux.seccomp` of the config, for `exec`. Left as it is: it is long, and nobody else reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) seccomp: Option<Box<RawValue>>,
+}
+
+impl Record {
+    /// A profile as it is written down.
+    pub(crate) fn keep_profile(profile: &Seccomp) -> Result<Box<RawValue>, Error> {
+        to_raw_value(profile).map_err(Self::no_profile)
+    }
+
+    /// The profile that a new process gets.
+    pub(crate) fn profile(&self) -> Result<Option<Seccomp>, Error> {
+        let kept = self.seccomp.as_ref();
+        kept.map(|kept| serde_json::from_str(kept.get())).transpose().map_err(Self::no_profile)
+    }
+
+    fn no_profile(error: serde_json::Error) -> Error {
+        Error::State { path: "linux.seccomp".into(), reason: error.to_string() }
+    }
 }
 
 /// The process that makes a container.

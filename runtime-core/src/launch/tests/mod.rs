@@ -4,6 +4,7 @@ mod hooks;
 mod limits;
 mod robust;
 mod rootfs;
+mod seccomp;
 mod start;
 
 use std::fs::File;

@@ -8,7 +8,7 @@ use seccompiler::{
 };
 
 use super::super::tables::SYSCALLS;
-use super::super::{Arch, Instruction, Options, action, compile};
+use super::super::{Arch, Instruction, action, compile};
 use super::emulator::{Call, run};
 use super::profiles::{Random, VALUES};
 use crate::config::{Seccomp, Syscall, SyscallArg};
@@ -72,7 +72,7 @@ fn seccompiler() {
                 args: ours,
             });
         }
-        let ours = compile(&profile, &Options { native: Arch::X86_64, strict: true }).unwrap().program;
+        let ours = compile(&profile, Arch::X86_64).unwrap().program;
         let theirs =
             SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(9), TargetArch::x86_64)
                 .unwrap();

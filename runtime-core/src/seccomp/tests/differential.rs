@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::tables::SYSCALLS;
-use super::super::{Arch, Instruction, Options, compile};
+use super::super::{Arch, Instruction, compile};
 use super::emulator::{self, Call, run};
 use super::model::{self, Model};
 use super::oracle::{Oracle, Refusal};
@@ -69,7 +69,7 @@ fn compare(
     calls: &[Call],
     totals: &mut Totals,
 ) {
-    let filter = compile(profile, &Options { native, strict: true }).unwrap();
+    let filter = compile(profile, native).unwrap();
     emulator::check(&filter.program);
     let model = Model::new(profile, native);
     totals.profiles += 1;

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Arch, Options, compile};
+use super::super::{Arch, check, compile};
 use super::profiles::Random;
 
+/// The only fault of a profile with a change.
 fn error(change: impl FnOnce(&mut Value)) -> String {
     let mut profile = json!({
         "defaultAction": "SCMP_ACT_ALLOW",
@@ -17,7 +18,11 @@ fn error(change: impl FnOnce(&mut Value)) -> String {
     });
     change(&mut profile);
     let profile = serde_json::from_value(profile).unwrap();
-    compile(&profile, &Options { native: Arch::X86_64, strict: true }).unwrap_err().to_string()
+    let faults = check(&profile);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    let compiled = compile(&profile, Arch::X86_64).map(|_| ());
+    assert_eq!(compiled.err().as_ref(), faults.iter().find(|error| !error.fault.is_warning()));
+    faults[0].to_string()
 }
 
 #[test]
@@ -86,8 +91,10 @@ fn each_fault_has_its_place() {
         });
         assert!(error.starts_with(message), "{error}");
     }
-    let error =
-        error(|profile| profile["syscalls"][0] = json!({"names": ["write"], "action": "SCMP_ACT_NOTIFY"}));
+    let error = error(|profile| {
+        profile["listenerPath"] = json!("/agent");
+        profile["syscalls"][0] = json!({"names": ["write"], "action": "SCMP_ACT_NOTIFY"});
+    });
     assert!(
         error.starts_with("/linux/seccomp/syscalls/0/names/0: SCMP_ACT_NOTIFY cannot be used for write"),
         "{error}"
@@ -95,14 +102,42 @@ fn each_fault_has_its_place() {
 }
 
 #[test]
-fn an_unknown_call_is_a_warning_unless_strict() {
+fn an_unknown_call_is_a_warning() {
     let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read", "frobnicate"], "action": "SCMP_ACT_TRAP"}]});
     let profile = serde_json::from_value(profile).unwrap();
-    let filter = compile(&profile, &Options { native: Arch::X86_64, strict: false }).unwrap();
-    let warnings: Vec<String> = filter.warnings.iter().map(ToString::to_string).collect();
+    let faults: Vec<String> = check(&profile).iter().map(ToString::to_string).collect();
     assert_eq!(
-        warnings,
-        ["/linux/seccomp/syscalls/0/names/1: unknown system call \"frobnicate\": correct or remove the name"]
+        faults,
+        [
+            "/linux/seccomp/syscalls/0/names/1: unknown system call \"frobnicate\", ignored: correct or remove the name"
+        ]
+    );
+    compile(&profile, Arch::X86_64).unwrap();
+}
+
+/// A profile with many faults: each is found.
+#[test]
+fn all_at_once() {
+    let profile = json!({
+        "defaultAction": "X", "architectures": ["X"], "flags": ["X"], "listenerMetadata": "x",
+        "syscalls": [{"names": [], "action": "X", "args": [{"index": 9, "value": 0, "op": "X"}]}, {"names": ["", "x"], "action": "SCMP_ACT_LOG"}],
+    });
+    let faults = check(&serde_json::from_value(profile).unwrap());
+    let pointers: Vec<&str> = faults.iter().map(|error| &error.pointer["/linux/seccomp/".len()..]).collect();
+    assert_eq!(
+        pointers,
+        [
+            "defaultAction",
+            "architectures/0",
+            "syscalls/0/action",
+            "syscalls/0/names",
+            "syscalls/0/args/0/index",
+            "syscalls/0/args/0/op",
+            "syscalls/1/names/0",
+            "syscalls/1/names/1",
+            "listenerMetadata",
+            "flags/0"
+        ]
     );
 }
 
@@ -132,10 +167,7 @@ fn rubbish() {
             "syscalls": [{"names": [name, "open"], "action": action, "errnoRet": errno,
                 "args": [{"index": random.below(7), "value": number(&mut random), "op": op}]}],
         });
-        match compile(
-            &serde_json::from_value(profile).unwrap(),
-            &Options { native: Arch::ARM, strict: false },
-        ) {
+        match compile(&serde_json::from_value(profile).unwrap(), Arch::ARM) {
             Ok(filter) => {
                 super::emulator::check(&filter.program);
                 filters += 1;

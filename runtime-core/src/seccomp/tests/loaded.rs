@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use super::super::{Arch, Filter, Options, action, compile};
+use super::super::{Arch, Filter, action, compile};
 use super::emulator::{Call, run};
 use super::oracle::build;
 use super::profiles;
@@ -41,7 +41,7 @@ impl Loader {
 
     /// Makes a call in all its ABIs. The arguments are such that, where allowed, it fails and changes nothing.
     fn check(&self, profile: &Seccomp, name: &str) {
-        let filter = compile(profile, &Options { native: Arch::X86_64, strict: false }).unwrap();
+        let filter = compile(profile, Arch::X86_64).unwrap();
         let values = [0x1004, 0x1005, 0x1006, 0x1_0000_1004, 0x1_0000_1005, 0x1_0000_1006];
         let calls: Vec<(Arch, u32, [u64; 3])> = [Arch::X86_64, Arch::X86, Arch::X32]
             .iter()

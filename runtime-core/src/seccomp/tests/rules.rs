@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Arch, Filter, Options, action, bpf, compile};
+use super::super::{Arch, Filter, action, bpf, compile};
 use super::emulator::{self, Call, run};
 use super::model::ENOSYS;
 
 fn filter(profile: Value) -> Filter {
     let profile = serde_json::from_value(profile).unwrap();
-    let filter = compile(&profile, &Options { native: Arch::X86_64, strict: true }).unwrap();
+    let filter = compile(&profile, Arch::X86_64).unwrap();
     emulator::check(&filter.program);
     filter
 }
@@ -45,7 +45,7 @@ fn every_action() {
         let filter = filter(profile);
         assert_eq!(verdict(&filter, Arch::X86_64, "mkdir", [0; 6]), *value, "{action}");
         assert_eq!(verdict(&filter, Arch::X86_64, "read", [0; 6]), 0x0005_0007, "{action}");
-        assert_eq!(filter.notify, *action == "SCMP_ACT_NOTIFY");
+        assert_eq!(filter.notifies(), *action == "SCMP_ACT_NOTIFY");
     }
     for (action, errno, value) in &actions[..11] {
         let filter = filter(json!({"defaultAction": action, "defaultErrnoRet": errno}));
@@ -250,6 +250,6 @@ fn long_jumps() {
     }
     let profile =
         serde_json::from_value(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules})).unwrap();
-    let error = compile(&profile, &Options { native: Arch::X86_64, strict: true }).unwrap_err();
+    let error = compile(&profile, Arch::X86_64).unwrap_err();
     assert!(error.to_string().starts_with("/linux/seccomp/syscalls: the filter has "), "{error}");
 }
