@@ -32,7 +32,7 @@ use crate::config::{MemoryPolicy, Personality, Process, Seccomp, Spec};
 use crate::wire::{Fd, Point, Step, Str};
 
 use builder::Builder;
-use namespaces::{NETWORK, Namespaces, PID, USER};
+use namespaces::{CGROUP, NETWORK, Namespaces, PID, USER};
 use process::Payload;
 use rootfs::Root;
 
@@ -240,13 +240,16 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     let in_user_namespace = options.namespaces & USER != 0;
     // A privileged caller needs no user namespace to enter the others, but the cgroup takes no clone of somebody else's root.
     let user = if facts.may_mount { options.namespaces & USER } else { 0 };
-    join(&mut builder, options, options.namespaces & !user);
+    // Where cgroups are delegated to namespaces (nsdelegate, systemd's way of mounting them), nobody is cloned from outside a cgroup
+    // namespace into its cgroups by one who is in it.
+    let late = user | options.namespaces & CGROUP;
+    join(&mut builder, options, options.namespaces & !late);
     if options.born_in_cgroup || options.namespaces & PID != 0 {
         let cgroup = options.born_in_cgroup.then(|| builder.descriptor(Descriptor::CgroupDir));
         builder.add("", Step::Fork { cgroup });
         builder.host().forks = true;
     }
-    join(&mut builder, options, user);
+    join(&mut builder, options, late);
     builder.add("", Step::DieWithParent {});
     enter_cgroup(&mut builder, options.cgroup_files);
     schedule::final_affinity(&mut builder, process.exec_cpu_affinity.as_ref());
