@@ -37,6 +37,12 @@ pub enum Error {
         /// The kernel's answer.
         errno: Errno,
     },
+    /// The container's memory does not suffice for init itself.
+    #[error("execute init: {} (memory limit too low?)", errno_text(*errno))]
+    Memory {
+        /// The kernel's answer.
+        errno: Errno,
+    },
     /// A namespace to be joined cannot be opened.
     #[error("{pointer}: open namespace {path}: {}", errno_text(*errno))]
     Namespace {
@@ -134,6 +140,7 @@ impl Error {
         match self {
             Self::System { .. } => None,
             Self::Host(_) => Some("/linux/seccomp"),
+            Self::Memory { .. } => Some("/linux/resources/memory/limit"),
             Self::Namespace { pointer, .. }
             | Self::NotNamespace { pointer, .. }
             | Self::OwnNamespace { pointer, .. } => Some(pointer),
@@ -177,6 +184,7 @@ impl Error {
             | Self::Source { errno, .. }
             | Self::MountIds { errno, .. }
             | Self::Limit { errno, .. }
+            | Self::Memory { errno }
             | Self::OomScore { errno, .. } => Some(*errno),
         }
     }

@@ -109,6 +109,10 @@ fn spawn_by(request: &Request<'_>, way: Way) -> Result<Child, Error> {
         let _ = waitid(Id::PIDFd(born.pidfd.as_fd()), WaitPidFlag::WEXITED);
         let errno = Errno::from_raw(fault.value() as i32);
         let executed = fault.call() == nr::EXECVEAT;
+        // The arguments are two short words: what does not fit is the memory that the cgroup grants.
+        if executed && [Errno::E2BIG, Errno::ENOMEM].contains(&errno) {
+            return Err(Error::Memory { errno });
+        }
         let doing = if executed { Error::EXECUTE } else { "hand descriptors to init" };
         return Err(Error::System { doing, errno });
     }
