@@ -13,6 +13,7 @@ mod faults;
 mod fds;
 mod hooks;
 mod idmap;
+mod labels;
 mod lifecycle;
 mod limits;
 mod mounts;

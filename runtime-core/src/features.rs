@@ -104,7 +104,7 @@ pub struct Enabled {
 pub fn features() -> Features {
     let mut namespaces = NAMESPACES.to_vec();
     namespaces.sort_unstable();
-    let no = || Enabled { enabled: false };
+    let (yes, no) = (|| Enabled { enabled: true }, || Enabled { enabled: false });
     Features {
         oci_version_min: "1.0.0",
         oci_version_max: OCI_VERSION,
@@ -115,10 +115,10 @@ pub fn features() -> Features {
             capabilities: capabilities::known().collect(),
             cgroup: CgroupFeatures { v1: true, v2: true, systemd: false, systemd_user: false, rdma: false },
             seccomp: seccomp(),
-            apparmor: no(),
-            selinux: no(),
+            apparmor: yes(),
+            selinux: yes(),
             intel_rdt: no(),
-            mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
+            mount_extensions: MountExtensions { idmap: yes() },
             net_devices: no(),
         },
         potentially_unsafe_config_annotations: Vec::new(),

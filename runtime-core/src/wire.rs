@@ -779,6 +779,8 @@ steps! {
         proc: Fd,
         /// The path below init's directory there.
         path: Str<'a>,
+        /// The path on kernels that do not have the first.
+        fallback: Option<Str<'a>>,
         /// What to write.
         value: Str<'a>,
     }

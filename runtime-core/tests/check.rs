@@ -240,13 +240,7 @@ fn values_without_effect_are_warnings() {
 fn what_is_to_come_is_refused_by_name() {
     assert_rows(
         Unsupported,
-        &[
-            ("/process/apparmorProfile", json!("p"), ""),
-            ("/process/selinuxLabel", json!("l"), ""),
-            ("/linux/mountLabel", json!("l"), ""),
-            ("/linux/netDevices", json!({"eth0": {}}), ""),
-            ("/linux/intelRdt", json!({}), ""),
-        ],
+        &[("/linux/netDevices", json!({"eth0": {}}), ""), ("/linux/intelRdt", json!({}), "")],
     );
     let findings = check(&with("/linux/intelRdt", json!({})));
     assert_eq!(findings[0].to_string(), "/linux/intelRdt is not supported yet");
@@ -404,16 +398,7 @@ fn the_documents_of_the_specification() {
             ],
         ),
         ("linux-rdma", vec![("/process", Error), ("/linux/namespaces", Unsupported)]),
-        (
-            "spec-example",
-            vec![
-                ("/ociVersion", Error),
-                ("/linux/resources/memory/useHierarchy", Warning),
-                ("/process/apparmorProfile", Unsupported),
-                ("/process/selinuxLabel", Unsupported),
-                ("/linux/mountLabel", Unsupported),
-            ],
-        ),
+        ("spec-example", vec![("/ociVersion", Error), ("/linux/resources/memory/useHierarchy", Warning)]),
     ] {
         let spec = parse_spec(&data(&format!("runtime-spec/good/{name}.json"))).unwrap();
         assert_eq!(summary(&check(&spec)), expected, "{name}");
@@ -441,11 +426,8 @@ fn the_bad_documents_of_the_specification() {
 
 #[test]
 fn parts_are_judged_where_they_stand() {
-    let process = parse_process(br#"{"args": [], "cwd": "x", "apparmorProfile": "p"}"#).unwrap();
-    assert_eq!(
-        summary(&check_process(&process, "")),
-        [("/args", Error), ("/cwd", Error), ("/apparmorProfile", Unsupported)]
-    );
+    let process = parse_process(br#"{"args": [], "cwd": "x"}"#).unwrap();
+    assert_eq!(summary(&check_process(&process, "")), [("/args", Error), ("/cwd", Error)]);
     let resources = Resources { unified: [("high".into(), "1".into())].into(), ..Default::default() };
     assert_eq!(summary(&check_resources(&resources, "")), [("/unified/high", Error)]);
 }

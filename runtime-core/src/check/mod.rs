@@ -125,7 +125,6 @@ pub fn check_process(process: &Process, at: &str) -> Vec<Finding> {
     let mut report = Report::default();
     text::check(process, at, &mut report);
     process::check(process, at, &mut report);
-    unsupported::check_process(process, at, &mut report);
     report.findings
 }
 

@@ -2,24 +2,13 @@
 //! it out in silence would be to run another container than the one that was asked for.
 
 use super::report::Report;
-use crate::config::{Linux, Process, Spec};
+use crate::config::{Linux, Spec};
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
-    if let Some(process) = &spec.process {
-        check_process(process, "/process", report);
-    }
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
     check_namespaces(linux, report);
     check_linux(linux, report);
-}
-
-pub(super) fn check_process(process: &Process, at: &str, report: &mut Report) {
-    let fields = [
-        ("apparmorProfile", process.apparmor_profile.is_some()),
-        ("selinuxLabel", process.selinux_label.is_some()),
-    ];
-    refuse(at, fields, report);
 }
 
 /// Every container has its own mount namespace.
@@ -30,11 +19,7 @@ fn check_namespaces(linux: &Linux, report: &mut Report) {
 }
 
 fn check_linux(linux: &Linux, report: &mut Report) {
-    let fields = [
-        ("mountLabel", linux.mount_label.is_some()),
-        ("netDevices", !linux.net_devices.is_empty()),
-        ("intelRdt", linux.intel_rdt.is_some()),
-    ];
+    let fields = [("netDevices", !linux.net_devices.is_empty()), ("intelRdt", linux.intel_rdt.is_some())];
     refuse("/linux", fields, report);
 }
 

@@ -230,8 +230,9 @@ impl Init {
             Step::AwaitStart { gate } => self.await_start(gate),
             Step::SetRlimit { resource, soft, hard } => sys::setrlimit(resource, soft, hard).map(drop),
             Step::Umask { mask } => sys::umask(mask).map(drop),
-            Step::WriteOwn { proc, path, value } => {
-                process::write_own(self.fd(proc), path.c_str(), value.bytes())
+            Step::WriteOwn { proc, path, fallback, value } => {
+                let fallback = fallback.map(|path| path.c_str());
+                process::write_own(self.fd(proc), path.c_str(), fallback, value.bytes())
             }
             Step::SetAffinity { cpus } => {
                 sys::sched_setaffinity(cpus.map_or(&[0xff; 1024], |cpus| cpus.0)).map(drop)

@@ -133,10 +133,14 @@ pub(crate) fn write_sysctl(proc: i32, path: &CStr, value: &[u8]) -> Result<()> {
 
 /// Writes a file of this process in the host's procfs, found by procfs itself: the number that the process has there is
 /// not known in a pid namespace.
-pub(crate) fn write_own(proc: i32, path: &CStr, value: &[u8]) -> Result<()> {
+pub(crate) fn write_own(proc: i32, path: &CStr, fallback: Option<&CStr>, value: &[u8]) -> Result<()> {
     let own =
         sys::openat2(proc, c"self", O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_BENEATH | RESOLVE_NO_XDEV)?;
-    let file = sys::openat2(own.raw(), path, O_WRONLY | O_CLOEXEC, Sysctl::RESOLVE)?;
+    let open = |path| sys::openat2(own.raw(), path, O_WRONLY | O_CLOEXEC, Sysctl::RESOLVE);
+    let file = match (open(path), fallback) {
+        (Err(fault), Some(path)) if fault.is(ENOENT) => open(path)?,
+        (answer, _) => answer?,
+    };
     if sys::write(file.raw(), value)? == value.len() { Ok(()) } else { Err(Fault::errno(nr::WRITE, EINVAL)) }
 }
 

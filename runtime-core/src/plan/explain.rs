@@ -232,10 +232,23 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         (Step::SetAffinity { .. }, libc::EINVAL) => {
             Some("none of these CPUs is online and in the container's cpuset")
         }
+        (Step::WriteOwn { path, .. }, errno) => label_hint(path.bytes(), errno),
         (Step::OpenConsole { .. }, libc::ENOENT) => Some("mount a devpts at /dev/pts"),
         (Step::Exec { .. }, libc::ENOENT) => Some("the interpreter or loader that the file names is missing"),
         (Step::Exec { .. }, libc::ENOEXEC) => {
             Some("the file must be a program for this architecture, or a script that begins with #!")
+        }
+        _ => None,
+    }
+}
+
+/// Why the kernel takes no label.
+fn label_hint(path: &[u8], errno: i32) -> Option<&'static str> {
+    match (path, errno) {
+        (b"attr/apparmor/exec", libc::ENOENT) => Some("load the profile with apparmor_parser"),
+        (b"attr/apparmor/exec", libc::EINVAL) => Some("AppArmor is not enabled on this host"),
+        (b"attr/exec" | b"attr/keycreate", libc::EINVAL | libc::ENOENT) => {
+            Some("SELinux is not enabled on this host, or its policy has no such label")
         }
         _ => None,
     }

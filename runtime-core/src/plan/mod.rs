@@ -10,6 +10,7 @@ mod filter;
 mod hooks;
 mod id_maps;
 mod idmap;
+mod labels;
 mod mounts;
 mod namespaces;
 mod options;
@@ -212,8 +213,9 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     }
     root.settle(&mut builder);
 
-    keyring(&mut builder, options.id, options.no_new_keyring);
+    payload.keyring(&mut builder, options.id, options.no_new_keyring);
     payload.home(&mut builder);
+    payload.labels(&mut builder);
     builder.add("", Step::CloseFds { gate });
     payload.identity(&mut builder, in_user_namespace);
     payload.look_up(&mut builder);
@@ -258,8 +260,9 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     payload.session(&mut builder, false);
     payload.schedule(&mut builder)?;
     execution(&mut builder, options.personality, options.memory_policy)?;
-    keyring(&mut builder, options.id, options.no_new_keyring);
+    payload.keyring(&mut builder, options.id, options.no_new_keyring);
     payload.home(&mut builder);
+    payload.labels(&mut builder);
     builder.add("", Step::CloseFds { gate: None });
     payload.identity(&mut builder, in_user_namespace);
     payload.look_up(&mut builder);
@@ -324,12 +327,5 @@ fn names(builder: &mut Builder, spec: &Spec) {
     }
     if let Some(name) = &spec.domainname {
         builder.add("/domainname", Step::Setdomainname { name: Str::from(name.as_str()) });
-    }
-}
-
-fn keyring(builder: &mut Builder, id: &str, keep: bool) {
-    if !keep {
-        let name = format!("_ses.{id}");
-        builder.add("", Step::SessionKeyring { name: Str::from(name.as_str()) });
     }
 }

@@ -6,7 +6,7 @@ use super::builder::{Bind, Builder};
 use super::namespaces::Namespaces;
 use super::options::{self, READ_ONLY, SUPERBLOCK};
 use super::paths::{below, clean};
-use super::{Error, MountIds, Options, cgroup_mount};
+use super::{Error, MountIds, Options, cgroup_mount, labels};
 use crate::config::{Mount, Spec};
 use crate::wire::{Attrs, List, Setting, Step, Str};
 
@@ -58,6 +58,7 @@ pub(super) fn plan(
     namespaces: &Namespaces<'_>,
     options: &Options<'_>,
 ) -> Result<Vec<Deferred>, Error> {
+    let label = spec.linux.as_ref().and_then(|linux| linux.mount_label.as_deref());
     let mut deferred = Vec::new();
     for (index, mount) in spec.mounts.iter().enumerate() {
         let entry = Entry::read(mount, index)?;
@@ -65,7 +66,7 @@ pub(super) fn plan(
             _ if entry.options.remount => entry.remount(builder)?,
             _ if entry.is_bind() => entry.bind(builder, namespaces, options)?,
             Some("cgroup") => cgroup_mount::plan(builder, &entry, namespaces, options)?,
-            Some(fstype) => deferred.extend(entry.filesystem(builder, fstype)?),
+            Some(fstype) => deferred.extend(entry.filesystem(builder, fstype, label)?),
             None => {
                 let error = Error::at(format!("{}/type", entry.at), "the filesystem type is missing");
                 return Err(error.hint("for a bind mount give the option bind or rbind"));
@@ -158,14 +159,21 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
-    fn filesystem(&self, builder: &mut Builder, fstype: &str) -> Result<Option<Deferred>, Error> {
-        let words = self.settings();
+    fn filesystem(
+        &self,
+        builder: &mut Builder,
+        fstype: &str,
+        label: Option<&str>,
+    ) -> Result<Option<Deferred>, Error> {
+        let context = labels::context(fstype, label);
+        let mut words = self.settings();
+        words.extend(context.as_deref());
         let only_mount_can = self.options.superblock & libc::MS_I_VERSION != 0;
         let settings: Vec<Setting<'_>> = words.iter().map(|word| setting(word)).collect();
         let long =
             |setting: &Setting<'_>| setting.value.is_some_and(|value| value.bytes().len() > LONGEST_VALUE);
         if only_mount_can || settings.iter().any(long) {
-            self.mount_data(builder, fstype, 0)?;
+            self.mount_data(builder, fstype, 0, context.as_deref())?;
             return Ok(None);
         }
 
@@ -200,11 +208,20 @@ impl<'a> Entry<'a> {
     /// Changes the mount that is at the target: its superblock, or with `bind` its own attributes alone.
     fn remount(&self, builder: &mut Builder) -> Result<(), Error> {
         let bind = if self.options.bind.is_some() { libc::MS_BIND } else { 0 };
-        self.mount_data(builder, self.mount.typ.as_deref().unwrap_or("none"), libc::MS_REMOUNT | bind)
+        self.mount_data(builder, self.mount.typ.as_deref().unwrap_or("none"), libc::MS_REMOUNT | bind, None)
     }
 
-    fn mount_data(&self, builder: &mut Builder, fstype: &str, flags: u64) -> Result<(), Error> {
-        let data = self.options.data.join(",");
+    fn mount_data(
+        &self,
+        builder: &mut Builder,
+        fstype: &str,
+        flags: u64,
+        context: Option<&str>,
+    ) -> Result<(), Error> {
+        // A label has commas of its own.
+        let context = context.map(|context| context.replacen('=', "=\"", 1) + "\"");
+        let words = self.options.data.iter().copied().chain(context.as_deref());
+        let data = words.collect::<Vec<_>>().join(",");
         if data.len() > LONGEST_DATA {
             let message = format!("the options are {} bytes long; mount(2) reads {LONGEST_DATA}", data.len());
             return Err(Error::at(format!("{}/options", self.at), message));

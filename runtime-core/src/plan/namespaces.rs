@@ -111,7 +111,7 @@ impl<'a> Namespaces<'a> {
         if !self.time_offsets.is_empty() {
             let proc = builder.descriptor(Descriptor::Proc);
             let (path, value) = (Str::from("timens_offsets"), Str::from(self.time_offsets.as_str()));
-            builder.add("/linux/timeOffsets", Step::WriteOwn { proc, path, value });
+            builder.add("/linux/timeOffsets", Step::WriteOwn { proc, path, fallback: None, value });
         }
     }
 

@@ -15,7 +15,7 @@ const CAP_SYS_ADMIN: u64 = 1 << 21;
 
 /// A process as it is executed.
 pub(super) struct Payload<'a> {
-    process: &'a Process,
+    pub(super) process: &'a Process,
     at: &'static str,
     facts: &'a Facts,
     filter: Option<Filter>,
@@ -47,7 +47,7 @@ impl<'a> Payload<'a> {
         Ok(Self { process, at, facts, filter, env, candidates })
     }
 
-    fn at(&self, field: &str) -> String {
+    pub(super) fn at(&self, field: &str) -> String {
         format!("{}{field}", self.at)
     }
 

@@ -192,6 +192,37 @@ fn new_user_and_time_namespaces() {
 }
 
 #[test]
+fn labels_of_security_modules() {
+    let config = with([
+        ("/process/apparmorProfile", json!("strict")),
+        ("/process/selinuxLabel", json!("u:r:t:s0:c1,c2")),
+        ("/linux/mountLabel", json!("u:r:f:s0:c1,c2")),
+        (
+            "/mounts",
+            json!([
+                {"destination": "/proc", "type": "proc"},
+                {"destination": "/tmp", "type": "tmpfs", "options": ["size=1m"]},
+                {"destination": "/once", "type": "tmpfs", "options": ["iversion"]}
+            ]),
+        ),
+    ]);
+    let text = plan(config).unwrap().to_string();
+    let lines = [
+        "MountFs fstype=\"proc\" options=[] target=\"/proc\"",
+        "options=[\"size=1m\",\"context=u:r:f:s0:c1,c2\"]",
+        "data=\"context=\\\"u:r:f:s0:c1,c2\\\"\"",
+        "WriteOwn proc=\"fd 2\" path=\"attr/keycreate\" value=\"u:r:t:s0:c1,c2\"  <- /process/selinuxLabel",
+        "SessionKeyring",
+        "path=\"attr/keycreate\" value=\"\"",
+        "path=\"attr/apparmor/exec\" fallback=\"attr/exec\" value=\"exec strict\"  <- /process/apparmorProfile",
+        "path=\"attr/exec\" value=\"u:r:t:s0:c1,c2\"",
+        "CloseFds",
+    ];
+    let places = lines.map(|line| text.find(line).unwrap_or_else(|| panic!("{line}: {text}")));
+    assert!(places.is_sorted(), "{text}");
+}
+
+#[test]
 fn mapped_ids_of_mounts() {
     let mount = |more: Value| {
         let mut mount = json!({"destination": "/data", "type": "bind", "source": "/data"});
