@@ -56,6 +56,7 @@ views!(
     nested_cgroups_of_the_payload_are_removed,
     deep_cgroups_of_the_payload_are_removed,
     a_cgroup_in_use_is_refused,
+    from_a_cgroup_that_was_killed
 );
 
 fn memory_limit(view: View) {
@@ -351,4 +352,28 @@ fn a_missing_controller_is_named() {
         let pointer = t.refused_at(bundle.set(&format!("/linux/resources/{field}/limit"), value));
         assert!(pointer.starts_with(&format!("/linux/resources/{field}")), "{pointer}");
     }
+}
+
+/// Linux 6.18 kills what is cloned into a cgroup that has not been killed as often as the caller's own.
+fn from_a_cgroup_that_was_killed(view: View) {
+    corten_only!(); // runc writes the pid, and waits for it
+    let t = sandbox!(view);
+    let Some(root) = kernel::hierarchy("") else { skip!("no cgroup v2 hierarchy") };
+    let own = root.join(t.id());
+    fs::create_dir(&own).unwrap();
+    if fs::write(own.join("cgroup.kill"), "1").is_err() {
+        skip!("this kernel has no cgroup.kill");
+    }
+    let enter = format!("echo $$ >{}/cgroup.procs", own.display());
+    let mut bundle = t.bundle();
+    let id = t.id();
+    let created = t.on_bundle(["create"], bundle.args(["sleep", "1000"]), &id).after(&enter).run();
+    created.ok();
+    let c = Container::new(&t, id, created);
+    c.command("start", [""; 0]).after(&enter).run().ok();
+    assert!(c.init().file("cgroup").contains(&format!("/{}\n", c.id())));
+    c.exec_with([], ["true"]).after(&enter).run().ok();
+    c.force_delete();
+    wait_until("the end of the commands", || fs::remove_dir(&own).is_ok());
+    t.assert_clean();
 }

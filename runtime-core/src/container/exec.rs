@@ -111,11 +111,17 @@ impl Container {
             Joining { record: &record, init: init.as_fd(), process, seccomp: seccomp.as_ref(), options };
         let subs = SubCgroup::parse_all(&options.cgroups)?;
         let cgroup = cgroup::open(record.cgroup.clone());
-        match joining.run(&cgroup.placement(&subs)?) {
+        let mut placement = cgroup.placement(&subs)?;
+        match joining.run(&placement) {
             // The container has made sub-cgroups, so that its own takes no processes any more: to where its init is.
             Err(Error::Enter(error)) if subs.is_empty() && error.step == "Fork" && is_full(error.errno) => {
                 let pid = record.init.as_ref().map_or(0, |init| init.identity.pid);
                 joining.run(&cgroup.placement_beside(pid)?)
+            }
+            // Perhaps at its birth into the cgroup, as launch/spawn.rs says: let it go there itself.
+            Err(Error::InitDied(_)) if placement.into.is_some() => {
+                placement.write_instead().map_err(Error::system("enter", "the container's cgroup"))?;
+                joining.run(&placement)
             }
             outcome => outcome,
         }

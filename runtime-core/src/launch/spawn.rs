@@ -101,9 +101,16 @@ fn spawn_by(request: &Request<'_>, way: Way) -> Result<Child, Error> {
         args: args.as_ptr(),
         env: env.as_ptr(),
         raise: request.namespaces & CLONE_NEWUSER != 0,
+        ran: false,
         fault: None,
     };
-    let born = clone(request, &mut task).map_err(Error::system(Error::CLONE))?;
+    let mut born = clone(request, request.cgroup, &mut task).map_err(Error::system(Error::CLONE))?;
+    if request.cgroup.is_some() && !task.ran {
+        // The kernel (6.18 for one) kills what is born into a cgroup that `cgroup.kill` was not written to as often as to the
+        // caller's.
+        let _ = waitid(Id::PIDFd(born.pidfd.as_fd()), WaitPidFlag::WEXITED);
+        born = clone(request, None, &mut task).map_err(Error::system(Error::CLONE))?;
+    }
     // What the child wrote before it ended, if it could not execute the image.
     if let Some(fault) = task.fault {
         let _ = waitid(Id::PIDFd(born.pidfd.as_fd()), WaitPidFlag::WEXITED);
@@ -130,6 +137,8 @@ struct Task<'a> {
     env: *const *const c_char,
     /// Carry the capabilities through the exec, which would drop them in a user namespace without maps.
     raise: bool,
+    /// It was not killed at its birth.
+    ran: bool,
     /// Why it could not go on.
     fault: Option<Fault>,
 }
@@ -141,6 +150,7 @@ struct Task<'a> {
 unsafe extern "C" fn child(task: *mut Task<'_>) -> ! {
     // SAFETY: by the contract this is the only reference.
     let task = unsafe { &mut *task };
+    task.ran = true;
     task.fault = Some(match prepare(task) {
         // SAFETY: the lists were made null-terminated, of NUL-terminated strings, and the caller keeps them.
         Ok(()) => unsafe { sys::execveat(task.image as i32, task.args, task.env) },
@@ -190,25 +200,25 @@ struct Born {
 
 /// Clones a child that runs `child` on a stack of its own, while this thread waits until it has executed the
 /// image or ended.
-fn clone(request: &Request<'_>, task: &mut Task<'_>) -> Result<Born, Errno> {
+fn clone(request: &Request<'_>, cgroup: Option<BorrowedFd<'_>>, task: &mut Task<'_>) -> Result<Born, Errno> {
     let stack = Stack::new()?;
     let mut pidfd = -1i32;
     let flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | request.namespaces;
-    let place = request.cgroup.map_or(0, |_| CLONE_INTO_CGROUP);
+    let place = cgroup.map_or(0, |_| CLONE_INTO_CGROUP);
     let args = CloneArgs {
         flags: flags | CLONE_CLEAR_SIGHAND | place,
         pidfd: &raw mut pidfd as u64,
         exit_signal: SIGCHLD,
         stack: stack.address as u64,
         stack_size: Stack::SIZE as u64,
-        cgroup: request.cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
+        cgroup: cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
         ..CloneArgs::default()
     };
     // No signal may run a handler of this program in the child.
     let mask = sys::signal_mask(u64::MAX).map_err(|fault| Errno::from_raw(fault.value() as i32))?;
     // SAFETY: the arguments are of the given size and live through the call, as do stack and task.
     let mut answer = unsafe { vfork(nr::CLONE3, &raw const args as usize, size_of::<CloneArgs>(), 0, task) };
-    let mut in_cgroup = request.cgroup.is_some();
+    let mut in_cgroup = cgroup.is_some();
     if matches!(answer, Err(Errno::ENOSYS | Errno::EPERM)) && flags & 0xff == 0 {
         in_cgroup = false;
         let (flags, top) = ((flags | SIGCHLD) as usize, stack.address as usize + Stack::SIZE);
