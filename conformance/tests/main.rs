@@ -18,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod mounts;
 mod namespaces;
+mod netdevices;
 mod peers;
 mod plan;
 mod process;

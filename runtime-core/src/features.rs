@@ -119,7 +119,7 @@ pub fn features() -> Features {
             selinux: yes(),
             intel_rdt: no(),
             mount_extensions: MountExtensions { idmap: yes() },
-            net_devices: no(),
+            net_devices: yes(),
         },
         potentially_unsafe_config_annotations: Vec::new(),
     }

@@ -784,6 +784,8 @@ steps! {
         /// What to write.
         value: Str<'a>,
     }
+    /// Opens a netlink socket, sends it ([`Tag::Netlink`]), and waits until the host side has moved interfaces.
+    66 ReceiveNetDevices {}
     /// `sched_setaffinity(2)`.
     60 SetAffinity {
         /// One bit for each processor; absent: all that the cgroup has.
@@ -858,6 +860,8 @@ pub enum Tag {
     Accepted = 6,
     /// A filter is loaded; `value` is the number of init's descriptor for its listener.
     Listener = 7,
+    /// The descriptor is a netlink socket of the container's network namespace; init waits for [`Order::Proceed`].
+    Netlink = 8,
 }
 
 /// What went wrong in a step.
@@ -915,7 +919,7 @@ macro_rules! numbered {
 }
 numbered! {
     Point { Placed Mounted Prepared }
-    Tag { Reached Failed Child Terminal Ready Accepted Listener }
+    Tag { Reached Failed Child Terminal Ready Accepted Listener Netlink }
     Kind { Errno Exit Signal Timeout Check }
     Check { Program CwdOutside MountMoved OtherNode NotPtmx SysctlValue NotRegular NotDirectory Message SymlinkLoop }
     Order { Proceed Commit Start }

@@ -19,7 +19,7 @@ fn check_namespaces(linux: &Linux, report: &mut Report) {
 }
 
 fn check_linux(linux: &Linux, report: &mut Report) {
-    let fields = [("netDevices", !linux.net_devices.is_empty()), ("intelRdt", linux.intel_rdt.is_some())];
+    let fields = [("intelRdt", linux.intel_rdt.is_some())];
     refuse("/linux", fields, report);
 }
 

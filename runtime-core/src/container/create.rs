@@ -25,7 +25,7 @@ use crate::id::Id;
 use crate::launch::descriptors::Sources;
 use crate::launch::gate::{self, GATE};
 use crate::launch::handshake::{self, Call, Stop};
-use crate::launch::{self, Child, Payload, hooks, id_maps};
+use crate::launch::{self, Child, Payload, hooks, id_maps, net_devices};
 use crate::plan::{self, Descriptor, IdMaps, Plan};
 use crate::state::{Creator, Entry, Identity, Init, Record, Store, VERSION};
 use crate::sys;
@@ -226,6 +226,9 @@ impl Making<'_> {
         }
         handshake::until_ready(child, plan, output, |call, child| match call {
             Call::At(Point::Mounted) => self.create_hooks(child),
+            Call::Networked(socket) => {
+                Ok(net_devices::move_all(&plan.host().net_devices, child.pid, socket)?)
+            }
             Call::At(Point::Placed) => match &plan.host().user_namespace {
                 Some(namespace) => id_maps::settle(child, namespace),
                 None => Ok(()),

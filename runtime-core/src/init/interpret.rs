@@ -234,6 +234,11 @@ impl Init {
                 let fallback = fallback.map(|path| path.c_str());
                 process::write_own(self.fd(proc), path.c_str(), fallback, value.bytes())
             }
+            Step::ReceiveNetDevices {} => {
+                let socket = net::route_socket()?;
+                self.link.tell(Tag::Netlink, self.step, 0, Some(&socket))?;
+                self.link.expect(Order::Proceed)
+            }
             Step::SetAffinity { cpus } => {
                 sys::sched_setaffinity(cpus.map_or(&[0xff; 1024], |cpus| cpus.0)).map(drop)
             }

@@ -1,8 +1,8 @@
-//! The loopback interface.
+//! The loopback interface, and the way in for others.
 
-use super::abi::{AF_INET, SOCK_CLOEXEC, SOCK_DGRAM};
+use super::abi::{AF_INET, AF_NETLINK, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW};
 use super::fault::Result;
-use super::sys;
+use super::sys::{self, Fd};
 
 const IFF_UP: u16 = 1;
 
@@ -10,4 +10,9 @@ const IFF_UP: u16 = 1;
 pub(crate) fn loopback_up() -> Result<()> {
     let socket = sys::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC)?;
     sys::raise_interface(&socket, b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0", IFF_UP)
+}
+
+/// A netlink socket for the interfaces of this network namespace.
+pub(crate) fn route_socket() -> Result<Fd> {
+    sys::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC)
 }

@@ -23,6 +23,8 @@ pub(crate) enum Call {
     At(Point),
     /// A second clone has taken init's place: the child's pid and pidfd are now its.
     Cloned,
+    /// Init is in the container's network namespace, for which this is a netlink socket.
+    Networked(OwnedFd),
     /// The seccomp filter is loaded; this is its listener.
     Listens(OwnedFd),
 }
@@ -79,6 +81,10 @@ pub(crate) fn until_ready(
                 serve(Call::Cloned, child)?;
                 child.channel.send(Order::Proceed).map_err(failed)?;
             }
+            (Tag::Netlink, Some(socket)) => {
+                serve(Call::Networked(socket), child)?;
+                child.channel.send(Order::Proceed).map_err(failed)?;
+            }
             (Tag::Listener, _) => {
                 let listener = sys::pidfd_getfd(&child.pidfd, report.value).map_err(failed)?;
                 serve(Call::Listens(listener), child)?;
@@ -93,7 +99,9 @@ pub(crate) fn until_ready(
                 }
                 return Err(Stop::Step(error));
             }
-            (Tag::Accepted | Tag::Terminal | Tag::Child, _) => return Err(failed(Errno::EBADMSG)),
+            (Tag::Accepted | Tag::Terminal | Tag::Child | Tag::Netlink, _) => {
+                return Err(failed(Errno::EBADMSG));
+            }
         }
     }
 }

@@ -6,6 +6,8 @@ pub(crate) mod handshake;
 pub(crate) mod hooks;
 pub(crate) mod id_maps;
 mod image;
+pub(crate) mod net_devices;
+mod netlink;
 mod spawn;
 #[cfg(test)]
 mod tests;
@@ -97,6 +99,18 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A network interface cannot be moved into the container.
+    #[error("network device {name}: {doing}: {}", errno_text(*errno))]
+    NetDevice {
+        /// The JSON pointer of the device.
+        pointer: String,
+        /// Its name on the host.
+        name: String,
+        /// What was being done.
+        doing: &'static str,
+        /// The kernel's answer.
+        errno: Errno,
+    },
     /// A limit that the config wants cannot be had.
     #[error("/process/rlimits: raise {name} to {hard}: {}", errno_text(*errno))]
     Limit {
@@ -144,7 +158,9 @@ impl Error {
             Self::Namespace { pointer, .. }
             | Self::NotNamespace { pointer, .. }
             | Self::OwnNamespace { pointer, .. } => Some(pointer),
-            Self::Source { pointer, .. } | Self::MountIds { pointer, .. } => Some(pointer),
+            Self::Source { pointer, .. }
+            | Self::MountIds { pointer, .. }
+            | Self::NetDevice { pointer, .. } => Some(pointer),
             Self::IdMap { pointer, .. } => Some(pointer),
             Self::Limit { .. } => Some("/process/rlimits"),
             Self::OomScore { .. } => Some("/process/oomScoreAdj"),
@@ -183,6 +199,7 @@ impl Error {
             | Self::Namespace { errno, .. }
             | Self::Source { errno, .. }
             | Self::MountIds { errno, .. }
+            | Self::NetDevice { errno, .. }
             | Self::Limit { errno, .. }
             | Self::Memory { errno }
             | Self::OomScore { errno, .. } => Some(*errno),

@@ -63,6 +63,15 @@ pub(super) struct Bind<'a> {
     pub(super) nofollow: bool,
 }
 
+/// A network interface that moves into the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetDevice {
+    /// Its name on the host.
+    pub name: String,
+    /// Its name in the container; `%d` in it stands for a number that is free.
+    pub new_name: String,
+}
+
 /// The mappings of the container's user namespace, and what the host side does with them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserNamespace {
@@ -86,6 +95,8 @@ pub struct HostPart {
     pub forks: bool,
     /// A terminal comes with [`wire::Tag::Terminal`].
     pub terminal: bool,
+    /// Network interfaces that move into the container when [`wire::Tag::Netlink`] comes.
+    pub net_devices: Vec<NetDevice>,
     /// Init stops at [`wire::Point::Placed`] for these.
     pub user_namespace: Option<UserNamespace>,
 }

@@ -155,6 +155,7 @@ fn doing(step: &Step<'_>) -> String {
         Step::CapBound { .. } | Step::SetCaps { .. } => "unable to apply caps".into(),
         Step::SetGroups { .. } => "unable to set the supplementary groups".into(),
         Step::SetIds { uid, gid } => format!("unable to become user {uid}, group {gid}"),
+        Step::ReceiveNetDevices {} => "unable to receive network devices".into(),
         Step::SetAffinity { .. } => "unable to set the CPU affinity".into(),
         Step::SetScheduler { .. } => "unable to set the scheduler".into(),
         Step::SetIoPriority { .. } => "unable to set the I/O priority".into(),

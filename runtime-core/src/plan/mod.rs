@@ -37,7 +37,7 @@ use namespaces::{CGROUP, NETWORK, Namespaces, PID, USER};
 use process::Payload;
 use rootfs::Root;
 
-pub use builder::{Descriptor, HostPart, Plan, UserNamespace};
+pub use builder::{Descriptor, HostPart, NetDevice, Plan, UserNamespace};
 pub use explain::StepError;
 pub use hooks::hook;
 pub use id_maps::IdMaps;
@@ -194,6 +194,7 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
         builder.add("/process/cwd", Step::MakeDirectory { path: Str::from(process.cwd.as_str()) });
     }
     root.devices(&mut builder, facts)?;
+    net_devices(&mut builder, spec);
     hooks::before_pivot(&mut builder, spec, options)?;
     sysctl::plan(&mut builder, spec, &namespaces)?;
     root.restrict(&mut builder);
@@ -294,6 +295,19 @@ fn join(builder: &mut Builder, options: &JoinOptions<'_>, kinds: u32) {
     if kinds & USER != 0 {
         let (uid, gid) = options.root;
         builder.add("", Step::BecomeRoot { uid, gid });
+    }
+}
+
+fn net_devices(builder: &mut Builder, spec: &Spec) {
+    let devices = spec.linux.iter().flat_map(|linux| &linux.net_devices);
+    builder.host().net_devices = devices
+        .map(|(name, device)| NetDevice {
+            name: name.clone(),
+            new_name: device.name.as_ref().unwrap_or(name).clone(),
+        })
+        .collect();
+    if !builder.host().net_devices.is_empty() {
+        builder.add("/linux/netDevices", Step::ReceiveNetDevices {});
     }
 }
 

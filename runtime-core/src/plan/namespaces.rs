@@ -39,12 +39,14 @@ pub fn namespace_kinds(spec: &Spec) -> u32 {
     list.filter_map(|namespace| kind(&namespace.typ)).fold(0, |kinds, kind| kinds | kind)
 }
 
-/// The namespaces to which names and kernel parameters of the configuration belong.
+/// The namespaces to which names, kernel parameters and network devices of the configuration belong.
 fn changed(spec: &Spec) -> u32 {
+    let devices = spec.linux.iter().any(|linux| !linux.net_devices.is_empty());
+    let devices = if devices { NETWORK } else { 0 };
     let names = if spec.hostname.is_some() || spec.domainname.is_some() { UTS } else { 0 };
     let parameters = spec.linux.iter().flat_map(|linux| linux.sysctl.keys());
     let owners = parameters.filter_map(|name| kind(sysctl::parse(name).ok()?.namespace));
-    owners.fold(names, |kinds, kind| kinds | kind)
+    owners.fold(names | devices, |kinds, kind| kinds | kind)
 }
 
 /// The offsets of the clocks, one in each line.

@@ -116,6 +116,10 @@ fn host(plan: &Plan) -> Map<String, Json> {
         let raised = host.hard_limits.iter().map(|(resource, hard)| json!([resource, limit(*hard)]));
         object.insert("hardLimits".into(), raised.collect());
     }
+    if !host.net_devices.is_empty() {
+        let moved = host.net_devices.iter().map(|device| json!([device.name, device.new_name]));
+        object.insert("netDevices".into(), moved.collect());
+    }
     if let Some(namespace) = &host.user_namespace {
         let (what, maps) = match namespace {
             UserNamespace::New(maps) => ("writeIds", maps),
