@@ -151,6 +151,16 @@ pub(crate) fn bpf_program_by_id(id: u32) -> nix::Result<OwnedFd> {
     unsafe { attr.call(BPF_PROG_GET_FD_BY_ID) }.map(owned)
 }
 
+/// A system call, again as long as a signal interrupts it.
+pub(crate) fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            answer => return answer,
+        }
+    }
+}
+
 /// A descriptor that refers to a process: `pidfd_open(2)`.
 pub(crate) fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
     // SAFETY: takes two integers.

@@ -11,6 +11,7 @@ use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, fstatfs}
 use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
 
 use super::Error;
+use crate::sys::again;
 
 /// Names are resolved below the directory, and never through a link or into another file system.
 const BENEATH: ResolveFlag = ResolveFlag::RESOLVE_BENEATH
@@ -147,16 +148,6 @@ pub(super) fn read_all(file: &OwnedFd) -> nix::Result<String> {
         match buffer.get(..count) {
             Some([]) | None => return Ok(String::from_utf8_lossy(&content).into_owned()),
             Some(part) => content.extend_from_slice(part),
-        }
-    }
-}
-
-/// A system call, again as long as a signal interrupts it.
-fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            answer => return answer,
         }
     }
 }

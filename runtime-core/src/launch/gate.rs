@@ -10,6 +10,7 @@ use nix::sys::socket::{
     socket,
 };
 
+use crate::sys::again;
 use crate::wire::{Order, Report, Tag};
 
 /// The gate's name in the container's directory.
@@ -69,16 +70,6 @@ fn receive(gate: impl AsFd) -> Result<Option<Report>, Errno> {
         Ok(0) | Err(Errno::ECONNRESET) => Ok(None),
         Ok(_) => Report::decode(&bytes).map(Some).ok_or(Errno::EBADMSG),
         Err(errno) => Err(errno),
-    }
-}
-
-/// A system call, again as long as a signal interrupts it.
-fn again<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            answer => return answer,
-        }
     }
 }
 
