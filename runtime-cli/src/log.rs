@@ -113,7 +113,9 @@ impl<'a> Event<'a> {
         let mut line = format!("time={} level={} msg={}", quoted(&self.time), self.level, quoted(self.msg));
         let of_error =
             |part: fn(&Detail) -> &Option<String>| self.error.and_then(|error| part(error).as_deref());
-        let (pointer, hint) = (of_error(|error| &error.pointer), of_error(|error| &error.hint));
+        let pointer = of_error(|error| &error.pointer);
+        // The message of a finding says itself what to do.
+        let hint = of_error(|error| &error.hint).filter(|hint| !self.msg.contains(hint));
         let keys =
             [("func", self.func), ("file", self.file.as_deref()), ("pointer", pointer), ("hint", hint)];
         for (key, value) in keys {
