@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
 
-use conformance::{Sandbox, View, corten_only, is_peer, kernel, sandbox, views, wait_until};
+use conformance::{
+    Bundle, Container, Sandbox, View, corten_only, is_peer, kernel, sandbox, views, wait_until,
+};
+use nix::mount::{MntFlags, umount2};
 use serde_json::json;
 
 const KINDS: [(&str, &str); 6] = [
@@ -46,6 +50,70 @@ fn each_kind_is_new_or_the_callers(view: View) {
         }
     }
     t.assert_clean();
+}
+
+/// A container without a mount namespace of its own.
+fn in_the_mount_namespace_of_others(t: &Sandbox) -> Bundle {
+    let mut bundle = t.bundle();
+    bundle.remove("/linux/maskedPaths").remove("/linux/readonlyPaths").without_namespace("mount");
+    bundle.mount("/own", "tmpfs", "tmpfs", &[]).args(["sleep", "1000"]);
+    fs::write(bundle.inside("seen"), "seen\n").unwrap();
+    bundle
+}
+
+/// It has its own root all the same, and so has what is executed in it.
+fn has_its_own_root(c: &Container<'_>, bundle: &Bundle) {
+    assert_eq!(c.shell("cat /seen; cd /; stat -f -c %T ../../own"), "seen\ntmpfs\n");
+    assert_eq!(c.init().link("root"), bundle.rootfs());
+}
+
+#[test]
+fn without_a_mount_namespace_the_root_is_a_chroot() {
+    let t = sandbox!();
+    let bundle = in_the_mount_namespace_of_others(&t);
+    let mounts = || kernel::read("/proc/self/mountinfo").matches(bundle.rootfs().to_str().unwrap()).count();
+    let c = t.launch(&bundle);
+    assert_eq!(c.init().namespace("mnt"), own().namespace("mnt"));
+    if !is_peer() {
+        has_its_own_root(&c, &bundle); // runc executes in the host's
+    }
+    assert_ne!(mounts(), 0);
+    c.force_delete();
+    if is_peer() {
+        umount2(&bundle.rootfs(), MntFlags::MNT_DETACH).unwrap();
+    }
+    assert_eq!(mounts(), 0, "no mount is left");
+}
+
+#[test]
+fn a_failed_create_without_a_mount_namespace_leaves_no_mount() {
+    let t = sandbox!();
+    corten_only!();
+    let mut bundle = in_the_mount_namespace_of_others(&t);
+    bundle.args(["/missing"]);
+    t.create_fails(&bundle);
+    assert!(!kernel::read("/proc/self/mountinfo").contains(bundle.rootfs().to_str().unwrap()));
+}
+
+#[test]
+fn the_root_in_a_joined_mount_namespace_is_a_chroot() {
+    let t = sandbox!();
+    corten_only!(); // runc pivots the root of all that are in the namespace
+    let mut other =
+        Command::new("unshare").args(["--mount", "sleep", "10"]).stdout(Stdio::null()).spawn().unwrap();
+    wait_until("the mount namespace is new", || {
+        kernel::Process(other.id()).namespace("mnt") != own().namespace("mnt")
+    });
+    let mut bundle = in_the_mount_namespace_of_others(&t);
+    bundle.join_namespace("mount", &format!("/proc/{}/ns/mnt", other.id()));
+    let c = t.launch(&bundle);
+    assert_eq!(c.init().namespace("mnt"), kernel::Process(other.id()).namespace("mnt"));
+    assert!(!kernel::read("/proc/self/mountinfo").contains(bundle.rootfs().to_str().unwrap()));
+    has_its_own_root(&c, &bundle);
+    assert_ne!(kernel::Process(other.id()).link("root"), bundle.rootfs(), "the others keep theirs");
+    c.force_delete();
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 #[test]

@@ -89,6 +89,12 @@ pub(crate) fn adopt(fd: init::sys::Fd) -> OwnedFd {
     owned(fd.into_raw())
 }
 
+/// The id of the mount that an open file is on.
+pub(crate) fn mount_id(file: impl AsFd) -> nix::Result<u64> {
+    let stat = init::sys::statx(file.as_fd().as_raw_fd(), c"");
+    stat.map(|stat| stat.mnt_id).map_err(|fault| Errno::from_raw(fault.value() as i32))
+}
+
 /// Loads a program of type `BPF_PROG_TYPE_CGROUP_DEVICE`.
 pub(crate) fn bpf_load_device_program(program: &[BpfInsn]) -> nix::Result<OwnedFd> {
     let mut attr = BpfAttr::new()

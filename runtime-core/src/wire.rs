@@ -490,7 +490,7 @@ steps! {
         /// The directory, opened by the host side.
         dir: Fd
     }
-    /// Opens the init of a joined mount namespace's `/` as the root (slot 0).
+    /// Opens `/` as the root (slot 0), where the container has one already.
     11 OpenRoot {}
     /// Changes the propagation of the mount at a path: `mount(NULL, path, NULL, flags)`.
     12 Propagation {
@@ -646,6 +646,13 @@ steps! {
     28 MoveRoot {
         /// Mounts of the host that are detached first (its procfs and sysfs).
         hide: List<'a, Str<'a>>
+    }
+    /// Makes the current directory, which is slot 0, the root with `chroot(2)`, where the mount namespace is others' too.
+    70 Chroot {}
+    /// `chdir(2)` to the root file system's directory, by its path in a joined mount namespace.
+    71 EnterPath {
+        /// The path there.
+        path: Str<'a>
     }
     /// `sethostname(2)`.
     29 Sethostname {

@@ -14,6 +14,11 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
     entries(linux, report);
+    if linux.namespace("mount").is_none_or(|namespace| namespace.path.is_some()) {
+        let message =
+            "without a new mount namespace the root is only a chroot, from which CAP_SYS_CHROOT leads out";
+        report.warning("/linux/namespaces", message);
+    }
     for (pointer, name) in [("/hostname", &spec.hostname), ("/domainname", &spec.domainname)] {
         if name.is_some() {
             needs(linux, "uts", pointer, report);

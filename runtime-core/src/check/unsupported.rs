@@ -7,15 +7,7 @@ use crate::config::{Linux, Spec};
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
-    check_namespaces(linux, report);
     check_linux(linux, report);
-}
-
-/// Every container has its own mount namespace.
-fn check_namespaces(linux: &Linux, report: &mut Report) {
-    if linux.namespace("mount").is_none() {
-        report.unsupported("/linux/namespaces").hint("a container without a mount namespace of its own");
-    }
 }
 
 fn check_linux(linux: &Linux, report: &mut Report) {

@@ -18,7 +18,7 @@ use super::{Container, Exit, HookState, OCI_VERSION, Runtime, Status, agent, del
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Placement};
 use crate::check::Checked;
-use crate::config::{Hook, Hooks, Resources, Seccomp};
+use crate::config::{Hook, Hooks, Resources, Seccomp, Spec};
 use crate::error::{Error, errno_of, errno_text};
 use crate::host::Host;
 use crate::id::Id;
@@ -27,7 +27,7 @@ use crate::launch::gate::{self, GATE};
 use crate::launch::handshake::{self, Call, Stop};
 use crate::launch::{self, Child, Payload, hooks, id_maps, net_devices};
 use crate::plan::{self, Descriptor, IdMaps, Plan};
-use crate::state::{Creator, Entry, Identity, Init, Record, Store, VERSION};
+use crate::state::{Creator, Entry, Identity, Init, Record, RootMount, Store, VERSION};
 use crate::sys;
 use crate::timestamp::rfc3339;
 use crate::wire::{Order, Point};
@@ -200,6 +200,7 @@ impl Making<'_> {
             cgroup: placement.into.as_ref().map(AsFd::as_fd),
             hook_output: hook_output.as_ref().map(AsFd::as_fd),
             container: None,
+            container_root: None,
         };
         let payload = Payload { stdio: self.draft.options.stdio, inherit: &self.draft.options.inherit };
         let child = launch::launch(&plan, &sources, &payload)?;
@@ -382,6 +383,18 @@ impl Rootfs {
     }
 }
 
+/// Whose mount namespace will hold the root.
+fn root_mount(spec: &Spec, rootfs: &Rootfs) -> Result<RootMount, Error> {
+    let namespace = spec.linux.as_ref().and_then(|linux| linux.namespace("mount"));
+    Ok(match namespace.map(|namespace| namespace.path.is_some()) {
+        Some(false) => RootMount::Own,
+        Some(true) => RootMount::Joined,
+        None => RootMount::Over(
+            sys::mount_id(&rootfs.dir).map_err(Error::system("look at", "the root filesystem"))?,
+        ),
+    })
+}
+
 /// The pipe to which hooks in the container's namespaces write, where there are any: its ends for reading and for writing.
 fn hook_output(plan: &Plan) -> Result<Option<(File, OwnedFd)>, Error> {
     if !plan.descriptors().contains(&Descriptor::HookOutput) {
@@ -421,6 +434,7 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         },
         hook_env: draft.options.hook_env.clone(),
         namespaces,
+        root: root_mount(spec, rootfs)?,
         id_maps: IdMaps::of(spec),
         personality: linux.and_then(|linux| linux.personality.clone()),
         memory_policy: linux.and_then(|linux| linux.memory_policy.clone()),

@@ -4,15 +4,18 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::libc::SIGKILL;
+use nix::mount::{MntFlags, umount2};
 use nix::poll::PollTimeout;
+use nix::sys::stat::Mode;
 
 use super::{Container, HookState, OCI_VERSION, Runtime, Status, status, wait};
 use crate::cgroup;
 use crate::error::Error;
 use crate::id::Id;
 use crate::launch::hooks;
-use crate::state::{Entry, Lock, Record, Store};
+use crate::state::{Entry, Lock, Record, RootMount, Store};
 use crate::sys;
 
 /// How long a killed process may take to go.
@@ -130,6 +133,26 @@ fn reap_if_child(pidfd: impl AsFd) {
     }
 }
 
+/// Takes the container's mounts out of the runtime's own mount namespace, if they are there.
+fn unmount_root(record: &Record) -> Result<(), Error> {
+    let RootMount::Over(below) = record.root else { return Ok(()) };
+    let failed = |errno| Error::system("unmount", record.rootfs.display().to_string())(errno);
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let root = match open(&record.rootfs, flags, Mode::empty()) {
+        Err(Errno::ENOENT) => return Ok(()),
+        opened => opened.map_err(failed)?,
+    };
+    if sys::mount_id(&root).map_err(failed)? == below {
+        return Ok(());
+    }
+    drop(root);
+    match umount2(&record.rootfs, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+        // What was mounted there has gone too.
+        Err(Errno::EINVAL) => Ok(()),
+        unmounted => unmounted.map_err(failed),
+    }
+}
+
 /// Removes everything that belongs to a container, then its id, then runs its `poststop` hooks.
 pub(super) fn destroy(
     store: &Store,
@@ -140,6 +163,7 @@ pub(super) fn destroy(
 ) -> Result<(), Error> {
     end_processes(record)?;
     cgroup::open(record.cgroup.clone()).remove(PATIENCE)?;
+    unmount_root(record)?;
     store.release(id, entry)?;
     drop(lock);
     let state = HookState {

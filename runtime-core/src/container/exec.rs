@@ -3,7 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
 use nix::libc::SIGKILL;
+use nix::sys::stat::Mode;
 
 use super::{Container, Exit, HookState, OCI_VERSION, Status, agent, status, wait};
 use crate::cgroup::{self, Placement, SubCgroup};
@@ -15,7 +17,7 @@ use crate::launch::descriptors::Sources;
 use crate::launch::handshake::{self, Call, Stop};
 use crate::launch::{self, Payload};
 use crate::plan;
-use crate::state::Record;
+use crate::state::{Record, RootMount};
 use crate::sys;
 
 /// How a process is executed in a container.
@@ -138,11 +140,28 @@ struct Joining<'a> {
 }
 
 impl Joining<'_> {
+    /// The container's root, where it is not that of its mount namespace.
+    fn root(&self, host: &Host) -> Result<Option<OwnedFd>, Error> {
+        let Some(init) = self.record.init.as_ref().filter(|_| self.record.root != RootMount::Own) else {
+            return Ok(None);
+        };
+        let path = format!("{}/root", init.identity.pid);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let root = openat(host.proc(), path.as_str(), flags, Mode::empty());
+        let root = root.map_err(Error::system("open", "the container's root"))?;
+        // While init has not been reaped nobody else has had its pid.
+        match sys::pidfd_send_signal(self.init, 0) {
+            Err(Errno::ESRCH) => Err(Error::ExecStopped),
+            alive => alive.map(|()| Some(root)).map_err(Error::system("signal", "the container's init")),
+        }
+    }
+
     fn run(&self, placement: &Placement) -> Result<Process, Error> {
         let host = Host::get()?;
         let join = plan::JoinOptions {
             id: &self.record.id,
             namespaces: self.record.namespaces,
+            chroot: self.record.root != RootMount::Own,
             root: self.record.id_maps.root(),
             personality: self.record.personality.as_ref(),
             memory_policy: self.record.memory_policy.as_ref(),
@@ -153,7 +172,9 @@ impl Joining<'_> {
             seccomp: self.seccomp,
         };
         let plan = plan::process(self.process, &host.facts(), &join)?;
+        let root = self.root(host)?;
         let sources = Sources {
+            container_root: root.as_ref().map(AsFd::as_fd),
             proc: Some(host.proc()),
             files: placement.files.iter().map(AsFd::as_fd).collect(),
             cgroup: placement.into.as_ref().map(AsFd::as_fd),

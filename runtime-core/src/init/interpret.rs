@@ -139,6 +139,7 @@ impl Init {
                 self.link.expect(Order::Proceed)
             }
             Step::EnterRootfs { dir } => sys::fchdir(self.fd(dir)).map(drop),
+            Step::EnterPath { path } => sys::chdir(path.c_str()).map(drop),
             Step::OpenRoot {} => {
                 let root = sys::openat(AT_FDCWD, c"/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0)?;
                 self.keep(0, root)
@@ -188,6 +189,7 @@ impl Init {
                 self.run_hook(&Hook { path, args, env, timeout, state, pid_at, output })
             }
             Step::PivotRoot { isolate } => mount::pivot(self.slot(0)?, isolate),
+            Step::Chroot {} => sys::chroot(c".").map(drop),
             Step::MoveRoot { hide } => mount::move_root(self.slot(0)?, hide),
             Step::Sethostname { name } => sys::sethostname(name.bytes()).map(drop),
             Step::Setdomainname { name } => sys::setdomainname(name.bytes()).map(drop),

@@ -23,6 +23,8 @@ use crate::wire::{Attrs, Fd, Step};
 pub(crate) struct Sources<'a> {
     /// The directory of the root file system.
     pub(crate) rootfs: Option<BorrowedFd<'a>>,
+    /// The root of a running container.
+    pub(crate) container_root: Option<BorrowedFd<'a>>,
     /// The host's `/proc`.
     pub(crate) proc: Option<BorrowedFd<'a>>,
     /// The listening socket of the start gate.
@@ -66,6 +68,7 @@ fn open_one<'a>(
 ) -> Result<Source<'a>, Error> {
     let held = match wanted {
         Descriptor::Rootfs => sources.rootfs,
+        Descriptor::ContainerRoot => sources.container_root,
         Descriptor::Proc => sources.proc,
         Descriptor::Gate => sources.gate,
         Descriptor::CgroupFile(index) => sources.files.get(*index).copied(),

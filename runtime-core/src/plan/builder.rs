@@ -17,6 +17,8 @@ impl Sink for Vec<u8> {
 pub enum Descriptor {
     /// The root filesystem's directory.
     Rootfs,
+    /// The root of a running container.
+    ContainerRoot,
     /// The host's `/proc`.
     Proc,
     /// The listening socket in the state directory.

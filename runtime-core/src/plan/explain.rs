@@ -131,7 +131,9 @@ fn doing(step: &Step<'_>) -> String {
         Step::BecomeRoot { .. } => "unable to become root of the user namespace".into(),
         Step::Unshare { .. } => "unable to make namespaces".into(),
         Step::Fork { .. } => "unable to start the container's process".into(),
-        Step::EnterRootfs { .. } | Step::OpenRoot {} => "unable to open the root filesystem".into(),
+        Step::EnterRootfs { .. } | Step::EnterPath { .. } | Step::OpenRoot {} => {
+            "unable to open the root filesystem".into()
+        }
         Step::Propagation { path, .. } => about("unable to change the propagation of", path),
         Step::PrivateParent {} => "unable to make the mount below the root filesystem private".into(),
         Step::TakeRoot { .. } => "unable to mount the root filesystem".into(),
@@ -145,6 +147,7 @@ fn doing(step: &Step<'_>) -> String {
             format!("unable to write {:?} to /proc/self/{}", text(Some(*value)), text(Some(*path)))
         }
         Step::PivotRoot { .. } => "pivot_root".into(),
+        Step::Chroot {} => "unable to change the root".into(),
         Step::MoveRoot { .. } => "unable to move the root filesystem".into(),
         Step::Sethostname { name } => about("unable to set the host name", name),
         Step::Setdomainname { name } => about("unable to set the domain name", name),

@@ -124,6 +124,8 @@ pub struct JoinOptions<'a> {
     pub id: &'a str,
     /// The namespaces that the container does not share with the caller: `CLONE_NEW*` bits.
     pub namespaces: u32,
+    /// The container's root is not that of its mount namespace, which others are in.
+    pub chroot: bool,
     /// User and group of the root of its user namespace, as seen inside.
     pub root: (u32, u32),
     /// The container's execution domain.
@@ -184,7 +186,7 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     root.hold(&mut builder);
     namespaces.plan(&mut builder, facts, options);
 
-    root.take(&mut builder);
+    root.take(&mut builder, options);
     Root::real_directories(&mut builder);
     let deferred = mounts::plan(&mut builder, spec, &namespaces, options)?;
     if let Some(dir) = options.notify_dir {
@@ -256,6 +258,11 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     builder.add("", Step::DieWithParent {});
     enter_cgroup(&mut builder, options.cgroup_files);
     schedule::final_affinity(&mut builder, process.exec_cpu_affinity.as_ref());
+    if options.chroot {
+        let dir = builder.descriptor(Descriptor::ContainerRoot);
+        builder.add("", Step::EnterRootfs { dir });
+        builder.add("", Step::Chroot {});
+    }
     builder.add("", Step::OpenRoot {});
 
     payload.session(&mut builder, false);

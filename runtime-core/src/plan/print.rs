@@ -86,6 +86,7 @@ impl fmt::Display for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Descriptor::Rootfs => f.write_str("root filesystem"),
+            Descriptor::ContainerRoot => f.write_str("root of the container"),
             Descriptor::Proc => f.write_str("/proc of the host"),
             Descriptor::Gate => f.write_str("start gate"),
             Descriptor::CgroupFile(number) => write!(f, "cgroup file {number}"),

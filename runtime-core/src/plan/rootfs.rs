@@ -2,6 +2,7 @@
 //! filesystem around the mounts.
 
 use std::borrow::Cow;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::builder::{Bind, Builder, Descriptor};
@@ -35,12 +36,20 @@ const LINKS: [(&str, &str); 5] = [
 /// How the root filesystem becomes the root, and what mounts it is tied to.
 pub(super) struct Root<'a> {
     spec: &'a Spec,
-    /// The mount namespace is one that exists already, with its root.
-    joined: bool,
+    /// Where the mount namespace comes from.
+    home: Home,
     /// Device nodes cannot be made in a user namespace.
     bind_devices: bool,
     /// `MS_*` of rootfsPropagation, or 0.
     propagation: u32,
+}
+
+/// A mount namespace: the container's own, or one where others are too, whose root stays theirs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Home {
+    Own,
+    Joined,
+    Runtime,
 }
 
 const PROPAGATION: &str = "/linux/rootfsPropagation";
@@ -52,8 +61,12 @@ impl<'a> Root<'a> {
             None => 0,
             Some(word) => options::propagation(word).ok_or_else(|| Error::unknown(PROPAGATION, word))?,
         };
-        let joined = namespaces.joined & MOUNT != 0;
-        Ok(Self { spec, joined, bind_devices: namespaces.has(USER), propagation })
+        let home = match () {
+            () if namespaces.new & MOUNT != 0 => Home::Own,
+            () if namespaces.joined & MOUNT != 0 => Home::Joined,
+            () => Home::Runtime,
+        };
+        Ok(Self { spec, home, bind_devices: namespaces.has(USER), propagation })
     }
 
     fn shared(&self) -> bool {
@@ -62,20 +75,29 @@ impl<'a> Root<'a> {
 
     /// Holds the root filesystem's directory, while init is still in the mount namespace of its descriptor.
     pub(super) fn hold(&self, builder: &mut Builder) {
-        if !self.joined {
+        if self.home != Home::Joined {
             let dir = builder.descriptor(Descriptor::Rootfs);
             builder.add("/root/path", Step::EnterRootfs { dir });
         }
     }
 
-    /// Cuts the new mount namespace off from the host's and mounts the root filesystem in it.
+    /// Cuts the new mount namespace off from the host's and mounts the root filesystem in it. In a namespace of others
+    /// the mount is cut off.
     ///
     /// Mounts stay slaves of the host's by default: what the host mounts or unmounts later is seen, and nothing comes
     /// back. With shared propagation they stay peers, so that a bind of them may be one; then the mount below the
     /// root filesystem is made private, or mounting the root would show on the host.
-    pub(super) fn take(&self, builder: &mut Builder) {
-        if self.joined {
-            builder.add("/linux/namespaces", Step::OpenRoot {});
+    pub(super) fn take(&self, builder: &mut Builder, options: &Options<'_>) {
+        if self.home == Home::Joined {
+            let given = self.spec.root.as_ref().map_or("", |root| root.path.as_str());
+            let path = options.bundle.join(given);
+            let path = Str::new(path.as_os_str().as_bytes());
+            builder.add("/root/path", Step::EnterPath { path });
+        }
+        if self.home != Home::Own {
+            let propagation = (libc::MS_PRIVATE | libc::MS_REC) as u32;
+            let attrs = Attrs { propagation, ..Attrs::default() };
+            builder.add("/root/path", Step::TakeRoot { attrs });
             return;
         }
         let (private, slave, rec) = (libc::MS_PRIVATE as u32, libc::MS_SLAVE as u32, libc::MS_REC as u32);
@@ -157,10 +179,9 @@ impl<'a> Root<'a> {
 
     /// Leaves the host's tree. A root cannot be pivoted to while it is shared, so its propagation comes after.
     pub(super) fn pivot(&self, builder: &mut Builder, options: &Options<'_>) {
-        if self.joined {
-            return;
-        }
-        if options.no_pivot {
+        if self.home != Home::Own {
+            builder.add("/root/path", Step::Chroot {});
+        } else if options.no_pivot {
             if self.shared() {
                 // What is unmounted below, or moved onto, a shared mount is so on the host too.
                 let flags = libc::MS_SLAVE as u32;

@@ -297,8 +297,24 @@ fn how_the_kernel_treats_the_process() {
 fn joined_mount_namespace() {
     let config = with([("/linux/namespaces", json!([{"type": "mount", "path": "/proc/7/ns/mnt"}]))]);
     let plan = plan(config).unwrap();
-    assert!(has(&plan, "OpenRoot"));
-    for absent in ["EnterRootfs", "TakeRoot", "PivotRoot", "Propagation", "Unshare"] {
+    let names = wire_names(&plan);
+    let order = ["Setns", "EnterPath", "TakeRoot", "Chroot"];
+    assert!(
+        order.map(|name| names.iter().position(|other| *other == name).unwrap()).is_sorted(),
+        "{names:?}"
+    );
+    for absent in ["EnterRootfs", "PivotRoot", "Propagation", "Unshare"] {
+        assert!(!has(&plan, absent), "{absent}");
+    }
+}
+
+#[test]
+fn without_a_mount_namespace_nothing_changes_in_the_runtimes() {
+    let plan = plan(with([("/linux/namespaces", json!([{"type": "pid"}]))])).unwrap();
+    for present in ["EnterRootfs", "TakeRoot", "Chroot"] {
+        assert!(has(&plan, present), "{present}");
+    }
+    for absent in ["EnterPath", "PivotRoot", "MoveRoot", "Propagation"] {
         assert!(!has(&plan, absent), "{absent}");
     }
 }
@@ -458,6 +474,7 @@ fn join() -> JoinOptions<'static> {
         personality: None,
         memory_policy: None,
         namespaces: namespaces::MOUNT | PID,
+        chroot: false,
         born_in_cgroup: true,
         cgroup_files: 0,
         no_new_keyring: false,

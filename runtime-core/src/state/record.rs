@@ -53,6 +53,9 @@ pub(crate) struct Record {
     pub(crate) hook_env: Vec<String>,
     /// `CLONE_NEW*` bits of the namespaces that it does not share with the runtime: what `exec` joins.
     pub(crate) namespaces: u32,
+    /// Where its root is mounted.
+    #[serde(default)]
+    pub(crate) root: RootMount,
     /// The ids of its user namespace, if it has one that is not the runtime's.
     #[serde(default, skip_serializing_if = "IdMaps::is_empty")]
     pub(crate) id_maps: IdMaps,
@@ -86,6 +89,19 @@ impl Record {
     fn no_profile(error: serde_json::Error) -> Error {
         Error::State { path: "linux.seccomp".into(), reason: error.to_string() }
     }
+}
+
+/// Whose mount namespace holds a container's root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum RootMount {
+    /// Its own.
+    #[default]
+    Own,
+    /// One that it has joined, where its mounts stay and its root is a chroot.
+    Joined,
+    /// The runtime's, over the mount with this id; its root is a chroot.
+    Over(u64),
 }
 
 /// The process that makes a container.
