@@ -166,7 +166,7 @@ fn subordinate_ids_are_mapped_by_newuidmap() {
     bundle.set("/process/user", json!({"uid": 1000, "gid": 1000, "additionalGids": [5]})).write();
     let text = home.corten(["run", "--bundle", dir(&bundle), "one"]).run().ok();
     assert_eq!(text, "1000\n1000 5\n2\nallow\n");
-    bundle.set("/linux/uidMappings/1/hostID", 1).write();
+    bundle.set("/linux/uidMappings/1/hostID", 4_000_000_000_u32).write();
     home.corten(["run", "--bundle", dir(&bundle), "one"]).run().fails_with(1, "newuidmap");
 }
 
@@ -185,4 +185,24 @@ fn user_with_subordinate_ids() -> Option<(u32, u32)> {
         let same = fields[2] == fields[3] && range("/etc/subgid", fields[0]) == Some(first);
         if same { Some((fields[2].parse().ok()?, first)) } else { None }
     })
+}
+
+#[test]
+fn the_runtime_is_root_of_a_user_namespace_only() {
+    corten_only!();
+    let t = sandbox!();
+    // As a rootless engine calls it: no id but one, groups that cannot be set, device nodes that cannot be made.
+    let wrapper = ["unshare", "--user", "--map-root-user", "--mount", "--propagation", "private"];
+    let mut bundle = t.bundle();
+    for (index, mount) in bundle.config().clone()["mounts"].as_array().unwrap().iter().enumerate() {
+        let options = mount["options"].as_array().into_iter().flatten();
+        let kept: Vec<_> = options.filter(|option| !option.as_str().unwrap().starts_with("gid=")).collect();
+        bundle.set(&format!("/mounts/{index}/options"), json!(kept));
+    }
+    bundle
+        .remove("/linux/resources")
+        .script("id -u; echo x > /dev/null && echo fine; grep -c devtmpfs /proc/mounts");
+    let output = t.on_bundle(["run"], &bundle, &t.id()).wrap(wrapper).run();
+    assert_eq!(output.ok(), "0\nfine\n6\n");
+    t.assert_clean();
 }

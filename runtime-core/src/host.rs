@@ -84,20 +84,19 @@ impl Host {
         let last_capability = last.parse().map_err(|_| Error::Number { path, value: last })?;
         let kcore = openat2(&proc, "kcore", inside(OFlag::O_PATH)).is_ok();
         let time_by_exec = version >= TIME_BY_EXEC;
-        let facts = Facts { last_capability, kcore, time_by_exec, may_mount: may_mount(&proc) };
+        let facts = Facts {
+            last_capability,
+            kcore,
+            time_by_exec,
+            may_mount: may_mount(&proc),
+            in_user_namespace: in_user_namespace(),
+        };
         Ok(Self { proc, facts })
     }
 
     /// What plans have to know.
     pub(crate) fn facts(&self) -> Facts {
         self.facts
-    }
-
-    /// Whether this process is in another user namespace than the host's first one. What cannot be found out counts as that.
-    pub(crate) fn in_user_namespace() -> bool {
-        const WHOLE: [&str; 3] = ["0", "0", "4294967295"];
-        let map = std::fs::read_to_string("/proc/thread-self/uid_map").unwrap_or_default();
-        !map.split_whitespace().eq(WHOLE)
     }
 
     /// The root of the host's procfs, verified to be one.
@@ -146,6 +145,13 @@ fn inside(flags: OFlag) -> OpenHow {
     let resolve =
         ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve)
+}
+
+/// Whether this process is in another user namespace than the host's first one. What cannot be found out counts as that.
+fn in_user_namespace() -> bool {
+    const WHOLE: [&str; 3] = ["0", "0", "4294967295"];
+    let map = std::fs::read_to_string("/proc/thread-self/uid_map").unwrap_or_default();
+    !map.split_whitespace().eq(WHOLE)
 }
 
 /// Whether this process may make mounts: it has the capability, and over the user namespace that its mounts belong to.

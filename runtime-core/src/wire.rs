@@ -715,7 +715,9 @@ steps! {
     /// `setgroups(2)`.
     40 SetGroups {
         /// The supplementary groups.
-        groups: List<'a, u32>
+        groups: List<'a, u32>,
+        /// Forgive EPERM: the caller's user namespace denies it.
+        lenient: bool,
     }
     /// `setresgid(2)` and `setresuid(2)`, keeping the permitted capabilities.
     41 SetIds {

@@ -334,7 +334,7 @@ impl<'a> Draft<'a> {
 
     /// Whether the container may do without a cgroup.
     fn may_lack_cgroup(&self) -> bool {
-        let unprivileged = || !geteuid().is_root() || Host::in_user_namespace();
+        let unprivileged = || !geteuid().is_root() || self.host.facts().in_user_namespace;
         self.options.rootless.unwrap_or_else(unprivileged) && cgroup::limits_nothing(&self.resources())
     }
 

@@ -6,7 +6,7 @@ use super::abi::*;
 use super::console::{self, Console};
 use super::dev::{self, Node};
 use super::exec;
-use super::fault::{Fault, Result};
+use super::fault::{Fault, Result, unless};
 use super::hook::{self, Hook, Outcome};
 use super::link::Link;
 use super::mask;
@@ -214,7 +214,10 @@ impl Init {
                 Ok(())
             }
             Step::CapBound { keep } => process::bound_capabilities(keep),
-            Step::SetGroups { groups } => sys::setgroups(groups.encoded()).map(drop),
+            Step::SetGroups { groups, lenient } => {
+                let tolerated: &[u32] = if lenient { &[EPERM] } else { &[] };
+                unless(sys::setgroups(groups.encoded()), tolerated).map(drop)
+            }
             Step::SetIds { uid, gid } => {
                 process::set_ids(uid, gid)?;
                 self.guard()

@@ -83,6 +83,8 @@ pub struct Facts {
     pub time_by_exec: bool,
     /// Whether the runtime may make mounts in its own mount namespace.
     pub may_mount: bool,
+    /// Whether the runtime is in a user namespace of somebody's own: nobody can make device nodes there.
+    pub in_user_namespace: bool,
 }
 
 /// The container's cgroup, as far as it is made before init.
@@ -168,7 +170,7 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     let seccomp = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
     let payload = Payload::of(process, "/process", facts, seccomp, &extra_env)?;
     let namespaces = Namespaces::of(spec)?;
-    let root = Root::of(spec, &namespaces)?;
+    let root = Root::of(spec, facts, &namespaces)?;
 
     let in_user_namespace = namespaces.has(USER);
     let mut builder = Builder::new(in_user_namespace && facts.may_mount);

@@ -97,7 +97,8 @@ impl<'a> Payload<'a> {
         builder.add(self.at("/capabilities/bounding"), Step::CapBound { keep: bounding });
         if !(in_user_namespace && user.additional_gids.is_empty()) {
             let groups = List::Items(&user.additional_gids);
-            builder.add(self.at("/user/additionalGids"), Step::SetGroups { groups });
+            let lenient = groups.is_empty() && self.facts.in_user_namespace;
+            builder.add(self.at("/user/additionalGids"), Step::SetGroups { groups, lenient });
         }
         builder.add(self.at("/user"), Step::SetIds { uid: user.uid, gid: user.gid });
         builder.add(self.at("/capabilities"), self.capabilities(self.borrowed()));

@@ -55,7 +55,7 @@ enum Home {
 const PROPAGATION: &str = "/linux/rootfsPropagation";
 
 impl<'a> Root<'a> {
-    pub(super) fn of(spec: &'a Spec, namespaces: &Namespaces<'_>) -> Result<Self, Error> {
+    pub(super) fn of(spec: &'a Spec, facts: &Facts, namespaces: &Namespaces<'_>) -> Result<Self, Error> {
         let wanted = spec.linux.as_ref().and_then(|linux| linux.rootfs_propagation.as_deref());
         let propagation = match wanted {
             None => 0,
@@ -66,7 +66,8 @@ impl<'a> Root<'a> {
             () if namespaces.joined & MOUNT != 0 => Home::Joined,
             () => Home::Runtime,
         };
-        Ok(Self { spec, home, bind_devices: namespaces.has(USER), propagation })
+        let bind_devices = namespaces.has(USER) || facts.in_user_namespace;
+        Ok(Self { spec, home, bind_devices, propagation })
     }
 
     fn shared(&self) -> bool {

@@ -11,7 +11,13 @@ use super::*;
 use crate::cgroup::Hierarchy;
 use crate::wire::{Check, Kind, Report, Tag};
 
-const FACTS: Facts = Facts { last_capability: 40, kcore: false, time_by_exec: true, may_mount: true };
+const FACTS: Facts = Facts {
+    last_capability: 40,
+    kcore: false,
+    time_by_exec: true,
+    may_mount: true,
+    in_user_namespace: false,
+};
 
 /// A container that asks for nothing.
 fn small() -> Value {
@@ -245,6 +251,16 @@ fn mapped_ids_of_mounts() {
     ] {
         assert_eq!(mount(more.clone()).unwrap_err().pointer, pointer, "{more}");
     }
+}
+
+#[test]
+fn a_runtime_in_a_user_namespace_makes_no_nodes() {
+    let spec: Spec = serde_json::from_value(small()).unwrap();
+    let (checked, _) = Checked::new(&spec).unwrap();
+    let facts = Facts { in_user_namespace: true, ..FACTS };
+    let plan = container(&checked, &facts, &options(&[])).unwrap();
+    assert!(!has(&plan, "MakeNode") && has(&plan, "BindMount"));
+    assert!(plan.to_string().contains("SetGroups groups=[] lenient"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn identity() {
         Step::DieWithParent {},
         Step::Undumpable {},
         Step::CapBound { keep: chown | net_admin },
-        Step::SetGroups { groups: List::Items(&[7, 70_000]) },
+        Step::SetGroups { groups: List::Items(&[7, 70_000]), lenient: false },
         Step::SetIds { uid: 1000, gid: 1001 },
         Step::SetCaps { effective: chown, permitted: chown | net_admin, inheritable: chown, ambient: chown },
         Step::NoNewPrivs {},

@@ -46,7 +46,7 @@ fn damaged_programs() {
         let steps = [
             Step::Undumpable {},
             Step::Umask { mask: 0o22 },
-            Step::SetGroups { groups: List::Items(&[1, 2]) },
+            Step::SetGroups { groups: List::Items(&[1, 2]), lenient: false },
             Step::Chdir { path: Str::from("/"), last: false },
             Step::SetRlimit { resource: 4, soft: 0, hard: 0 },
         ];
