@@ -27,6 +27,7 @@ mod rootless;
 mod schedule;
 mod seccomp;
 mod security;
+mod systemd;
 mod terminal;
 mod update;
 mod userns;

@@ -127,7 +127,7 @@ fn a_failure_restores_what_was(view: View) {
     needs_controllers!(view);
     let c = limited(&t);
     let before = limits(&t, &c);
-    let flags = ["--memory", "48m", "--memory-swap", "48m", "--cpu-share", "99", "--cpuset-cpus", "99999"];
+    let flags = ["--memory", "48m", "--memory-swap", "48m", "--cpu-share", "99", "--cpuset-cpus", "4000"];
     let stderr = update(&c, &t, &flags).fails(1);
     assert!(stderr.contains("cpuset.cpus"), "{stderr}");
     assert_eq!(limits(&t, &c), before);

@@ -1,5 +1,7 @@
 //! What the global flags say.
 
+use std::env;
+
 use runtime_core::{CgroupDriver, Runtime};
 
 use crate::descriptors::Descriptors;
@@ -7,7 +9,7 @@ use crate::failure::Failure;
 use crate::flags::table::{DEBUG, LOG, LOG_FORMAT, ROOT, ROOTLESS, SYSTEMD_CGROUP};
 use crate::flags::{Matches, parse_bool};
 use crate::log;
-use crate::root::Root;
+use crate::root::{self, Root};
 
 /// What holds for every command.
 pub(crate) struct Globals {
@@ -15,6 +17,8 @@ pub(crate) struct Globals {
     pub(crate) root: Root,
     /// Who makes cgroups.
     pub(crate) cgroup_driver: CgroupDriver,
+    /// The address of the bus on which systemd is, where the environment names one.
+    pub(crate) bus: Option<String>,
     /// Whether missing permissions for cgroups are ignored; `None` means that the library finds out.
     pub(crate) rootless: Option<bool>,
     /// What the caller has handed over beside the standard streams.
@@ -38,11 +42,23 @@ impl Globals {
         };
         let cgroup_driver =
             if flags.is_set(&SYSTEMD_CGROUP) { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
-        Ok(Self { root: Root::new(flags.path(&ROOT))?, cgroup_driver, rootless, descriptors })
+        let root = Root::new(flags.path(&ROOT))?;
+        Ok(Self { root, cgroup_driver, bus: bus_address(), rootless, descriptors })
     }
 
     /// The library's view of the state root.
     pub(crate) fn runtime(&self) -> Runtime {
         Runtime::new(self.root.path())
+    }
+}
+
+/// Where the environment says that the bus of systemd is: that of the system, or of an unprivileged user's session. A
+/// session's address also tells a root inside a user namespace who its user is outside.
+fn bus_address() -> Option<String> {
+    let given = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    let in_runtime_dir = || given("XDG_RUNTIME_DIR").map(|dir| format!("unix:path={dir}/bus"));
+    match root::is_rootless() {
+        true => given("DBUS_SESSION_BUS_ADDRESS").or_else(in_runtime_dir),
+        false => given("DBUS_SYSTEM_BUS_ADDRESS"),
     }
 }

@@ -73,7 +73,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Whether the caller counts as an unprivileged user: one who is not root, or who is root of a user namespace only.
-fn is_rootless() -> bool {
+pub(crate) fn is_rootless() -> bool {
     !geteuid().is_root() || (in_user_namespace() && env::var_os("USER").is_none_or(|user| user != "root"))
 }
 

@@ -113,7 +113,7 @@ pub fn features() -> Features {
         linux: LinuxFeatures {
             namespaces,
             capabilities: capabilities::known().collect(),
-            cgroup: CgroupFeatures { v1: true, v2: true, systemd: false, systemd_user: false, rdma: false },
+            cgroup: CgroupFeatures { v1: true, v2: true, systemd: true, systemd_user: true, rdma: true },
             seccomp: seccomp(),
             apparmor: yes(),
             selinux: yes(),
@@ -148,7 +148,7 @@ mod tests {
         let features = serde_json::to_value(features()).unwrap();
         assert_eq!(features["ociVersionMin"], "1.0.0");
         assert_eq!(features["linux"]["mountExtensions"]["idmap"]["enabled"], true);
-        assert_eq!(features["linux"]["cgroup"]["systemdUser"], false);
+        assert_eq!(features["linux"]["cgroup"]["systemdUser"], true);
         for (list, name) in [
             ("/hooks", "createContainer"),
             ("/mountOptions", "rro"),

@@ -849,6 +849,8 @@ pub enum Point {
     Mounted = 2,
     /// Everything that the host side reads through init's `/proc` entry can be read.
     Prepared = 3,
+    /// Nothing is done yet: somebody else moves init into its cgroup.
+    Born = 4,
 }
 
 /// What a message of init says.
@@ -927,7 +929,7 @@ macro_rules! numbered {
     )*};
 }
 numbered! {
-    Point { Placed Mounted Prepared }
+    Point { Placed Mounted Prepared Born }
     Tag { Reached Failed Child Terminal Ready Accepted Listener Netlink }
     Kind { Errno Exit Signal Timeout Check }
     Check { Program CwdOutside MountMoved OtherNode NotPtmx SysctlValue NotRegular NotDirectory Message SymlinkLoop }

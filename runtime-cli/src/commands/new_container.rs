@@ -92,12 +92,13 @@ impl<'a> NewContainer<'a> {
 }
 
 /// What depends on neither the bundle nor the streams.
-pub(super) fn options(globals: &Globals, flags: &Matches) -> CreateOptions<'static> {
+pub(super) fn options<'a>(globals: &'a Globals, flags: &Matches) -> CreateOptions<'a> {
     CreateOptions {
         no_pivot: flags.is_set(&NO_PIVOT),
         no_new_keyring: flags.is_set(&NO_NEW_KEYRING),
         notify_socket: notify_socket().is_some(),
         cgroup_driver: globals.cgroup_driver,
+        bus: globals.bus.as_deref(),
         rootless: globals.rootless,
         hook_env: environment(),
         command: true,

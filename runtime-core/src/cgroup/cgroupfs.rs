@@ -19,9 +19,68 @@ pub(super) struct Cgroupfs {
     saved: Saved,
 }
 
+/// What a container's resources come to.
+#[derive(Debug)]
+pub(super) struct Request {
+    settings: Vec<Setting>,
+    rules: Vec<devices::Rule>,
+}
+
 impl Cgroupfs {
     pub(super) fn new(saved: Saved) -> Self {
         Self { saved }
+    }
+
+    /// What limits and device rules come to; the faults that can be seen without a cgroup.
+    pub(super) fn request(&self, resources: &Resources) -> Result<Request, Error> {
+        let settings = limits::settings(resources, |controller| self.saved.v1(controller).is_some())?;
+        Ok(Request { settings, rules: devices::rules(resources)? })
+    }
+
+    /// Makes the directories of some groups.
+    pub(super) fn make(&mut self, which: impl Fn(&Group) -> bool) -> Result<Vec<Dir>, Error> {
+        self.saved.groups.iter_mut().filter(|group| which(group)).map(make::make).collect()
+    }
+
+    /// The directories of all groups, which have to exist.
+    pub(super) fn dirs(&self) -> Result<Vec<Dir>, Error> {
+        let find = |group: &Group| group.find()?.ok_or_else(|| Error::Gone { path: group.full_path() });
+        self.saved.groups.iter().map(find).collect()
+    }
+
+    /// Takes what is there for the container's own from now on.
+    pub(super) fn take(&mut self) {
+        self.saved.taken = true;
+    }
+
+    /// Puts limits and device rules in force.
+    pub(super) fn limit(&self, request: &Request, resources: &Resources, dirs: &[Dir]) -> Result<(), Error> {
+        for (group, dir) in self.saved.groups.iter().zip(dirs) {
+            if group.hierarchy.is_unified() {
+                threaded::follow_parent(group, dir, &self.needed(&request.settings))?;
+            } else if group.hierarchy.has("cpuset") {
+                make::inherit_cpuset(group)?;
+            }
+        }
+        self.prepare(resources, &request.settings, dirs)?;
+        limits::apply(&request.settings, |setting| self.dir_of(dirs, setting))?;
+        self.filter_devices(dirs, &request.rules)
+    }
+
+    /// Puts other limits in force, and says what those of before were.
+    pub(super) fn replace(&self, changes: &Resources) -> Result<Vec<Setting>, Error> {
+        let settings = limits::settings(changes, |controller| self.saved.v1(controller).is_some())?;
+        let dirs = self.dirs()?;
+        self.prepare(changes, &settings, &dirs)?;
+        limits::replace(&settings, |setting| self.dir_of(&dirs, setting))
+    }
+
+    /// Puts limits of before in force again.
+    pub(super) fn restore(&self, former: Vec<Setting>) {
+        match self.dirs() {
+            Ok(dirs) => limits::restore(former, |setting| self.dir_of(&dirs, setting)),
+            Err(error) => log::warn!("limits could not be restored: {error}"),
+        }
     }
 
     /// The freezer of a cgroup that has to exist.
@@ -101,31 +160,21 @@ impl Manager for Cgroupfs {
     }
 
     fn create(&mut self, resources: &Resources) -> Result<(), Error> {
-        let settings = limits::settings(resources, |controller| self.saved.v1(controller).is_some())?;
-        let rules = devices::rules(resources)?;
-        let dirs: Vec<Dir> = self.saved.groups.iter_mut().map(make::make).collect::<Result<_, _>>()?;
+        let request = self.request(resources)?;
+        let dirs = self.make(|_| true)?;
         for (group, dir) in self.saved.groups.iter().zip(&dirs).filter(|(group, _)| group.made == 0) {
             make::check_unused(group, dir)?;
         }
-        self.saved.taken = true;
-        for (group, dir) in self.saved.groups.iter().zip(&dirs) {
-            if group.hierarchy.is_unified() {
-                threaded::follow_parent(group, dir, &self.needed(&settings))?;
-            } else if group.hierarchy.has("cpuset") {
-                make::inherit_cpuset(group)?;
-            }
-        }
-        self.prepare(resources, &settings, &dirs)?;
-        limits::apply(&settings, |setting| self.dir_of(&dirs, setting))?;
-        self.filter_devices(&dirs, &rules)
+        self.take();
+        self.limit(&request, resources, &dirs)
+    }
+
+    fn adopt(&mut self, _: i32, _: &Resources) -> Result<(), Error> {
+        Ok(())
     }
 
     fn update(&mut self, changes: &Resources) -> Result<(), Error> {
-        let settings = limits::settings(changes, |controller| self.saved.v1(controller).is_some())?;
-        let find = |group: &Group| group.find()?.ok_or_else(|| Error::Gone { path: group.full_path() });
-        let dirs: Vec<Dir> = self.saved.groups.iter().map(find).collect::<Result<_, _>>()?;
-        self.prepare(changes, &settings, &dirs)?;
-        limits::replace(&settings, |setting| self.dir_of(&dirs, setting))
+        self.replace(changes).map(drop)
     }
 
     fn placement(&self, sub_cgroups: &[SubCgroup]) -> Result<Placement, Error> {

@@ -127,6 +127,30 @@ pub enum Error {
         after: Duration,
     },
 
+    /// The message bus on which systemd is cannot be used.
+    #[error("D-Bus at {address}: {reason} (the systemd cgroup driver needs a running systemd)")]
+    Bus {
+        /// Its address.
+        address: String,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// systemd has refused something.
+    #[error("systemd: {doing}: {text} ({name})")]
+    Systemd {
+        /// What was being done.
+        doing: String,
+        /// The name of its error.
+        name: String,
+        /// Its words.
+        text: String,
+    },
+
+    /// An unprivileged user's systemd manages no cgroups of version 1.
+    #[error("the systemd cgroup driver needs cgroup v2 for an unprivileged user")]
+    NoUserManager,
+
     /// The kernel refused the device filter.
     #[error("/linux/resources/devices: {action} the device filter of {}: {}{}", path.display(), errno.desc(), hint(*errno))]
     DeviceFilter {

@@ -23,6 +23,7 @@ mod processes;
 mod remove;
 mod saved;
 pub mod stats;
+mod systemd;
 mod threaded;
 mod walk;
 
@@ -37,6 +38,7 @@ pub use path::plan;
 pub use placement::{Placement, SubCgroup};
 pub use saved::{Driver, Group, Saved};
 pub use stats::Stats;
+pub use systemd::{Scope, Unit, plan_scope};
 
 /// A container's cgroup, in all hierarchies at once.
 pub trait Manager: std::fmt::Debug + Send + Sync {
@@ -47,6 +49,9 @@ pub trait Manager: std::fmt::Debug + Send + Sync {
     /// empty and not frozen. After an error, what was made is there until [`Manager::remove`], and
     /// [`Manager::saved`] says what that is.
     fn create(&mut self, resources: &Resources) -> Result<(), Error>;
+
+    /// Moves a process into it that waits for that, where [`Placement`] says so, and sets the limits.
+    fn adopt(&mut self, pid: i32, resources: &Resources) -> Result<(), Error>;
 
     /// Writes other limits, while there are processes in it. After an error those of before are in force.
     fn update(&mut self, changes: &Resources) -> Result<(), Error>;
@@ -92,7 +97,8 @@ pub fn limits_nothing(resources: &Resources) -> bool {
 
 /// The manager of a cgroup that is planned or exists.
 pub fn open(saved: Saved) -> Box<dyn Manager> {
-    match saved.driver {
-        Driver::Cgroupfs => Box::new(cgroupfs::Cgroupfs::new(saved)),
+    match saved.unit.clone() {
+        Some(unit) => Box::new(systemd::Systemd::new(saved, unit)),
+        None => Box::new(cgroupfs::Cgroupfs::new(saved)),
     }
 }

@@ -29,7 +29,7 @@ pub fn plan(layout: &Layout, cgroups_path: Option<&str>, id: &str) -> Result<Sav
         let made = missing(&root, &path)?;
         groups.push(Group { hierarchy: hierarchy.clone(), path, made });
     }
-    Ok(Saved { driver: Driver::Cgroupfs, groups, taken: false })
+    Ok(Saved { driver: Driver::Cgroupfs, groups, taken: false, unit: None })
 }
 
 /// Where relative paths start: at the runtime's own cgroup; on version 2 beside it, since a cgroup
@@ -52,7 +52,7 @@ fn base(hierarchy: &Hierarchy, own: &str, root: &Dir, layout: &Layout) -> Result
 }
 
 /// How many of the last components of `path` do not exist.
-fn missing(root: &Dir, path: &str) -> Result<usize, Error> {
+pub(super) fn missing(root: &Dir, path: &str) -> Result<usize, Error> {
     let mut count = 0;
     let mut rest = Some(path);
     while let Some(prefix) = rest {

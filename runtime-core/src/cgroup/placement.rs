@@ -19,6 +19,8 @@ pub struct Placement {
     pub into: Option<OwnedFd>,
     /// Files into each of which the new process, while it has one thread, writes `0`.
     pub files: Vec<OwnedFd>,
+    /// It waits after its birth until [`Manager::adopt`](super::Manager::adopt) has moved it.
+    pub moved: bool,
 }
 
 impl Placement {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
 use super::dir::Dir;
 use super::layout::{Hierarchy, Version, version};
+use super::{Error, Unit};
 
 /// Who makes and removes the cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ use super::layout::{Hierarchy, Version, version};
 pub enum Driver {
     /// This runtime, by the cgroup file systems.
     Cgroupfs,
+    /// systemd, as a scope.
+    Systemd,
 }
 
 /// A container's cgroup.
@@ -26,6 +28,9 @@ pub struct Saved {
     /// Whether directories that were there before have been found unused, and are the container's now.
     #[serde(default)]
     pub taken: bool,
+    /// systemd's name for it, if systemd makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
 }
 
 /// The container's directory in one hierarchy.
@@ -42,7 +47,7 @@ pub struct Group {
 
 impl Saved {
     /// What a container without a cgroup of its own has: its processes stay in the caller's.
-    pub const NONE: Self = Self { driver: Driver::Cgroupfs, groups: Vec::new(), taken: false };
+    pub const NONE: Self = Self { driver: Driver::Cgroupfs, groups: Vec::new(), taken: false, unit: None };
 
     /// What kind of host it was made on.
     pub fn version(&self) -> Version {
@@ -52,7 +57,16 @@ impl Saved {
     /// The part that is the container's own: after a failed `create` there may be directories of others.
     pub(super) fn owned(&self) -> Self {
         let own = self.groups.iter().filter(|group| self.taken || group.made > 0);
-        Self { groups: own.cloned().collect(), ..*self }
+        Self { groups: own.cloned().collect(), ..self.clone() }
+    }
+
+    /// The number of files through which the first process will enter it.
+    pub(crate) fn files(&self) -> usize {
+        let by_itself = |group: &&Group| match self.driver {
+            Driver::Cgroupfs => !group.hierarchy.is_unified(),
+            Driver::Systemd => !group.is_systemds(),
+        };
+        self.groups.iter().filter(by_itself).count()
     }
 
     /// The unified hierarchy's directory.
@@ -72,6 +86,11 @@ impl Saved {
 }
 
 impl Group {
+    /// Whether systemd, where it is the driver, makes the directory and moves processes into it.
+    pub(super) fn is_systemds(&self) -> bool {
+        self.hierarchy.is_unified() || self.hierarchy.has("name=systemd")
+    }
+
     /// The directory's path on the host.
     pub fn full_path(&self) -> PathBuf {
         self.hierarchy.mount.join(&self.path)

@@ -16,7 +16,7 @@ use nix::unistd::{geteuid, pipe2};
 
 use super::{Container, Exit, HookState, OCI_VERSION, Runtime, Status, agent, delete, notify, reap};
 use crate::bundle::Bundle;
-use crate::cgroup::{self, Placement};
+use crate::cgroup::{self, Placement, Scope};
 use crate::check::Checked;
 use crate::config::{Hook, Hooks, Resources, Seccomp, Spec};
 use crate::error::{Error, errno_of, errno_text};
@@ -49,6 +49,8 @@ pub struct CreateOptions<'a> {
     pub notify_socket: bool,
     /// Who makes the container's cgroup.
     pub cgroup_driver: CgroupDriver,
+    /// For systemd: the address of the bus on which it is, where that is not the usual one.
+    pub bus: Option<&'a str>,
     /// Whether a container without limits may do without a cgroup, where the caller has no right to make one; absent for callers
     /// who are not root, or root of a user namespace only.
     pub rootless: Option<bool>,
@@ -103,9 +105,8 @@ impl Runtime {
     pub fn plan(&self, id: &Id, bundle: &Bundle, options: &CreateOptions<'_>) -> Result<Plan, Error> {
         let draft = Draft::new(id, bundle, options)?;
         let cgroup = draft.cgroup()?;
-        let files = cgroup.groups.iter().filter(|group| !group.hierarchy.is_unified()).count();
         let notify_dir = options.notify_socket.then(|| self.root.join(id.as_str()).join(notify::NOTIFY));
-        draft.plan(&cgroup, files, notify_dir.as_deref())
+        draft.plan(&cgroup, cgroup.files(), notify_dir.as_deref())
     }
 }
 
@@ -142,14 +143,32 @@ impl Making<'_> {
         let mut cgroup = cgroup::open(self.record.cgroup.clone());
         let made = cgroup.create(&self.draft.resources());
         self.record.cgroup = cgroup.saved().clone();
-        match made {
-            Err(error) if error.is_denied() && self.draft.may_lack_cgroup() => {
-                // The last thing that is set; without it nothing is lost to who can make no devices.
-                let filter = matches!(error, cgroup::Error::DeviceFilter { .. });
-                if filter { Ok(()) } else { self.do_without_cgroup(error) }
-            }
+        match self.without_filter(made) {
+            Err(error) if error.is_denied() && self.draft.may_lack_cgroup() => self.do_without_cgroup(error),
             made => Ok(made?),
         }
+    }
+
+    /// The device filter is the last thing that is set; without it nothing is lost to who can make no devices.
+    fn without_filter(&self, made: Result<(), cgroup::Error>) -> Result<(), cgroup::Error> {
+        match made {
+            Err(error @ cgroup::Error::DeviceFilter { .. })
+                if error.is_denied() && self.draft.is_rootless() =>
+            {
+                log::debug!("no device filter: {error}");
+                Ok(())
+            }
+            made => made,
+        }
+    }
+
+    /// Moves init into its cgroup, where it cannot go there by itself.
+    fn adopt(&mut self, pid: i32) -> Result<(), Error> {
+        let mut cgroup = cgroup::open(self.record.cgroup.clone());
+        let adopted = cgroup.adopt(pid, &self.draft.resources());
+        self.record.cgroup = cgroup.saved().clone();
+        self.without_filter(adopted)?;
+        self.entry.write(&self.record)
     }
 
     fn do_without_cgroup(&mut self, reason: impl Display) -> Result<(), Error> {
@@ -226,6 +245,7 @@ impl Making<'_> {
             launch::set_limits(child.pid, plan.host()).map_err(Error::from)?;
         }
         handshake::until_ready(child, plan, output, |call, child| match call {
+            Call::At(Point::Born) => self.adopt(child.pid),
             Call::At(Point::Mounted) => self.create_hooks(child),
             Call::Networked(socket) => {
                 Ok(net_devices::move_all(&plan.host().net_devices, child.pid, socket)?)
@@ -292,9 +312,6 @@ impl<'a> Draft<'a> {
         for finding in warnings {
             log::warn!("{finding}");
         }
-        if options.cgroup_driver == CgroupDriver::Systemd {
-            return Err(Error::NotYet("the systemd cgroup driver"));
-        }
         Ok(Self { config, host: Host::get()?, id, bundle, options })
     }
 
@@ -324,8 +341,14 @@ impl<'a> Draft<'a> {
     /// Which cgroup the container will have.
     fn cgroup(&self) -> Result<cgroup::Saved, Error> {
         let path = self.config.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
-        let planned =
-            cgroup::Layout::detect().and_then(|layout| cgroup::plan(&layout, path, self.id.as_str()));
+        let id = self.id.as_str();
+        let planned = cgroup::Layout::detect().and_then(|layout| match self.options.cgroup_driver {
+            CgroupDriver::Cgroupfs => cgroup::plan(&layout, path, id),
+            CgroupDriver::Systemd => {
+                let (annotations, bus) = (&self.config.annotations, self.options.bus);
+                cgroup::plan_scope(&layout, &Scope { cgroups_path: path, id, annotations, bus })
+            }
+        });
         match planned {
             Err(error) if error.is_denied() && self.may_lack_cgroup() => Ok(cgroup::Saved::NONE),
             planned => Ok(planned?),
@@ -334,8 +357,13 @@ impl<'a> Draft<'a> {
 
     /// Whether the container may do without a cgroup.
     fn may_lack_cgroup(&self) -> bool {
+        self.is_rootless() && cgroup::limits_nothing(&self.resources())
+    }
+
+    /// Whether missing rights over cgroups are to be expected.
+    fn is_rootless(&self) -> bool {
         let unprivileged = || !geteuid().is_root() || self.host.facts().in_user_namespace;
-        self.options.rootless.unwrap_or_else(unprivileged) && cgroup::limits_nothing(&self.resources())
+        self.options.rootless.unwrap_or_else(unprivileged)
     }
 
     /// The plan for a container that enters its cgroup through `files` files.
@@ -346,7 +374,7 @@ impl<'a> Draft<'a> {
             &plan::Options {
                 id: self.id.as_str(),
                 bundle: &self.bundle.dir,
-                cgroup: plan::Cgroup { files, groups: &cgroup.groups },
+                cgroup: plan::Cgroup { files, moved: cgroup.unit.is_some(), groups: &cgroup.groups },
                 gate: true,
                 no_pivot: self.options.no_pivot,
                 no_new_keyring: self.options.no_new_keyring,

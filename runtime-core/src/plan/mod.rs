@@ -92,6 +92,8 @@ pub struct Facts {
 pub struct Cgroup<'a> {
     /// The number of files through which init enters it; none where it is born in it.
     pub files: usize,
+    /// Somebody else moves init into it.
+    pub moved: bool,
     /// Its directory in each hierarchy.
     pub groups: &'a [Group],
 }
@@ -180,6 +182,9 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
         builder.add("", Step::Undumpable {});
     }
     begin(&mut builder);
+    if options.cgroup.moved {
+        builder.add("/linux/cgroupsPath", Step::Rendezvous { point: Point::Born as u32 });
+    }
     namespaces.time(&mut builder);
     enter_cgroup(&mut builder, options.cgroup.files);
     schedule::reset_affinity(&mut builder);

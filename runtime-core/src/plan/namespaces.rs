@@ -145,7 +145,7 @@ impl<'a> Namespaces<'a> {
         let new = self.new & !TIME;
         let mut late = match () {
             () if self.joined & USER != 0 => new,
-            () if options.cgroup.files > 0 => new & (MOUNT | CGROUP),
+            () if options.cgroup.files > 0 || options.cgroup.moved => new & (MOUNT | CGROUP),
             () => new & MOUNT,
         };
         // Older kernels let a process enter its time namespace by a clone alone.

@@ -263,7 +263,8 @@ fn cgroups_are_shown_as_the_host_has_them() {
         if separate {
             config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "cgroup"}));
         }
-        let options = Options { cgroup: Cgroup { files: 0, groups: &groups }, ..bundle.options() };
+        let options =
+            Options { cgroup: Cgroup { files: 0, moved: false, groups: &groups }, ..bundle.options() };
         let output = bundle.run(config, &options).unwrap();
         assert!(output.contains("Read-only file system"), "{output}");
         for group in groups.iter().filter(|group| !group.hierarchy.is_unified()) {

@@ -58,7 +58,7 @@ pub(super) fn options(groups: &[Group]) -> Options<'_> {
     Options {
         id: "web",
         bundle: Path::new("/bundle"),
-        cgroup: Cgroup { files: 0, groups },
+        cgroup: Cgroup { files: 0, moved: false, groups },
         gate: true,
         no_pivot: false,
         no_new_keyring: false,
@@ -394,6 +394,17 @@ fn cgroup_version_one() {
         ("/linux/namespaces", json!([{"type": "mount"}, {"type": "cgroup"}, {"type": "ipc"}])),
     ]);
     snapshot("cgroup-v1-namespace", &plan_with(separate, &options).unwrap());
+}
+
+/// Where systemd moves init it waits before anything else, and takes its cgroup namespace after that.
+#[test]
+fn cgroup_of_systemd() {
+    let group = [group("/sys/fs/cgroup", &[])];
+    let mut options = options(&group);
+    options.cgroup.moved = true;
+    let config =
+        with([("/linux/namespaces", json!([{"type": "mount"}, {"type": "cgroup"}, {"type": "ipc"}]))]);
+    snapshot("cgroup-systemd", &plan_with(config, &options).unwrap());
 }
 
 #[test]

@@ -22,25 +22,37 @@ pub(in crate::cgroup) fn apply<'a>(
     again.into_iter().try_for_each(|setting| write(dir(setting)?, setting))
 }
 
-/// The same in a cgroup that is in use: after an error the files are what they were.
+/// The same in a cgroup that is in use. Gives what was in force before; after an error that is in force again.
 pub(in crate::cgroup) fn replace<'a>(
     settings: &[Setting],
     dir: impl Fn(&Setting) -> Result<&'a Dir, Error>,
-) -> Result<(), Error> {
+) -> Result<Vec<Setting>, Error> {
     let mut former = Vec::new();
     for setting in settings {
         former.extend(read(dir(setting)?, setting)?);
     }
-    apply(settings, &dir).inspect_err(|_| {
-        former.reverse();
-        // What waits for another value comes true in the second round.
-        for _ in 0..2 {
-            former.retain(|setting| dir(setting).and_then(|dir| write(dir, setting)).is_err());
+    match apply(settings, &dir) {
+        Ok(()) => Ok(former),
+        Err(error) => {
+            restore(former, dir);
+            Err(error)
         }
-        for setting in &former {
-            log::warn!("{} could not be restored to {:?}", setting.file, setting.value);
-        }
-    })
+    }
+}
+
+/// Writes what was in force before, the last first; what cannot be is only mentioned.
+pub(in crate::cgroup) fn restore<'a>(
+    mut former: Vec<Setting>,
+    dir: impl Fn(&Setting) -> Result<&'a Dir, Error>,
+) {
+    former.reverse();
+    // What waits for another value comes true in the second round.
+    for _ in 0..2 {
+        former.retain(|setting| dir(setting).and_then(|dir| write(dir, setting)).is_err());
+    }
+    for setting in &former {
+        log::warn!("{} could not be restored to {:?}", setting.file, setting.value);
+    }
 }
 
 fn write(dir: &Dir, setting: &Setting) -> Result<(), Error> {

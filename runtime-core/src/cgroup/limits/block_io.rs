@@ -85,7 +85,7 @@ fn either(field: &str, file: &'static str, newer: &'static str, value: impl ToSt
 }
 
 /// From the scale of the specification, 10 to 1000, to that of `io.weight`, 1 to 10000.
-fn cost_weight(weight: u16) -> u64 {
+pub(in crate::cgroup) fn cost_weight(weight: u16) -> u64 {
     1 + u64::from(weight.saturating_sub(10)) * 9999 / 990
 }
 

@@ -81,7 +81,7 @@ pub(super) fn cpuset(cpu: &Cpu) -> impl Iterator<Item = Setting> {
 
 /// Shares as the weight of version 2, on the curve that runtimes have agreed on: the ends meet
 /// (2 is 1, 262144 is 10000) and so do the defaults (1024 is 100).
-fn weight(shares: u64) -> u64 {
+pub(in crate::cgroup) fn weight(shares: u64) -> u64 {
     if shares <= MIN_SHARES {
         return 1;
     }

@@ -11,7 +11,9 @@ mod unified;
 
 use std::borrow::Cow;
 
-pub(super) use apply::{apply, replace};
+pub(super) use apply::{apply, replace, restore};
+pub(super) use block_io::cost_weight as io_weight;
+pub(super) use cpu::weight as cpu_weight;
 pub(super) use memory::check_usage;
 
 use super::Error;

@@ -1,0 +1,201 @@
+//! The systemd cgroup driver. What needs a running systemd is tested in the virtual machine alone.
+
+use std::fs;
+use std::path::Path;
+
+use conformance::{Bundle, Container, Sandbox, corten_only, kernel, sandbox, skip, tool, wait_until};
+use serde_json::json;
+
+/// Ends the test where there is no systemd.
+macro_rules! needs_systemd {
+    () => {
+        if !Path::new("/run/systemd/system").exists() {
+            skip!("this host does not run systemd");
+        }
+    };
+}
+
+/// A bundle whose scope is `ct-NAME.scope` in a slice of its own.
+fn bundle(t: &Sandbox, name: &str) -> Bundle {
+    let mut bundle = t.bundle();
+    bundle.args(["sleep", "1000"]).set("/linux/cgroupsPath", format!("cttest-deep.slice:ct:{name}"));
+    bundle
+}
+
+fn launch<'a>(t: &'a Sandbox, bundle: &Bundle) -> Container<'a> {
+    bundle.write();
+    let id = t.id();
+    let words = ["--systemd-cgroup", "run", "--detach", "--bundle"].map(std::ffi::OsStr::new);
+    let output = t.runtime(words).args([bundle.dir().as_os_str(), id.as_ref()]).run();
+    output.ok();
+    Container::new(t, id, output)
+}
+
+/// A property of a unit, as systemd shows it.
+fn property(t: &Sandbox, unit: &str, name: &str) -> String {
+    let shown = t.command([tool("systemctl").unwrap()]).args(["show", "--value", "-p", name, unit]).run();
+    shown.ok().trim().to_owned()
+}
+
+#[test]
+fn a_scope_with_its_limits() {
+    let t = sandbox!();
+    needs_systemd!();
+    let name = t.id();
+    let unit = format!("ct-{name}.scope");
+    let mut bundle = bundle(&t, &name);
+    bundle.set(
+        "/linux/resources/memory",
+        json!({"limit": 64 << 20, "swap": 96 << 20, "reservation": 32 << 20}),
+    );
+    bundle
+        .set("/linux/resources/cpu", json!({"shares": 512, "quota": 50_000, "period": 100_000, "cpus": "0"}));
+    bundle.set("/linux/resources/pids/limit", 50);
+    bundle.set("/annotations", json!({"org.systemd.property.TimeoutStopUSec": "uint64 7000000"}));
+    let c = launch(&t, &bundle);
+    let dir = c.init().cgroup("").unwrap();
+    assert!(dir.ends_with(format!("cttest.slice/cttest-deep.slice/{unit}")), "{}", dir.display());
+    for (file, value) in [
+        ("memory.max", (64 << 20).to_string()),
+        ("memory.low", (32 << 20).to_string()),
+        ("memory.swap.max", (32 << 20).to_string()),
+        ("cpu.max", "50000 100000".into()),
+        ("pids.max", "50".into()),
+        ("cpuset.cpus", "0".into()),
+        ("cgroup.procs", c.pid().to_string()),
+    ] {
+        assert_eq!(kernel::read(dir.join(file)), value, "{file}");
+    }
+    for (name, value) in [
+        ("MemoryMax", (64 << 20).to_string()),
+        ("MemorySwapMax", (32 << 20).to_string()),
+        ("CPUQuotaPerSecUSec", "500ms".into()),
+        ("TasksMax", "50".into()),
+        ("AllowedCPUs", "0".into()),
+        ("TimeoutStopUSec", "7s".into()),
+        ("Delegate", "yes".into()),
+    ] {
+        assert_eq!(property(&t, &unit, name), value, "{name}");
+    }
+    c.exec(["true"]).ok();
+    // Inside, the cgroup is the root: init took its cgroup namespace after it was moved.
+    assert_eq!(c.shell("cat /proc/self/cgroup"), "0::/\n");
+
+    t.runtime(["update", "--memory", "80m", "--pids-limit", "30", c.id()]).run().ok();
+    t.command([tool("systemctl").unwrap()]).args(["daemon-reload"]).run().ok();
+    assert_eq!(kernel::read(dir.join("memory.max")), (80 << 20).to_string());
+    assert_eq!(kernel::read(dir.join("memory.swap.max")), (16 << 20).to_string());
+    assert_eq!(property(&t, &unit, "TasksMax"), "30");
+    assert_eq!(c.shell("(: </dev/zero) && echo read"), "read\n", "devices are as before");
+    c.call("pause").ok();
+    assert_eq!(c.status(), "paused");
+
+    // Without --systemd-cgroup, as engines do.
+    c.force_delete();
+    assert!(!dir.exists());
+    assert_eq!(property(&t, &unit, "LoadState"), "not-found");
+    t.assert_clean();
+}
+
+#[test]
+fn the_payload_may_make_cgroups_and_processes_that_stay() {
+    let t = sandbox!();
+    needs_systemd!();
+    let name = t.id();
+    let mut bundle = bundle(&t, &name);
+    bundle.without_namespace("pid").script("sleep 999 & sleep 999 & wait");
+    let c = launch(&t, &bundle);
+    let dir = c.init().cgroup("").unwrap();
+    fs::create_dir_all(dir.join("a/b")).unwrap();
+    wait_until("three processes", || kernel::read(dir.join("cgroup.procs")).lines().count() == 3);
+    c.force_delete();
+    assert!(!dir.exists());
+    t.assert_clean();
+}
+
+#[test]
+fn a_unit_that_exists() {
+    let t = sandbox!();
+    needs_systemd!();
+    let name = t.id();
+    let first = launch(&t, &bundle(&t, &name));
+    let second = bundle(&t, &name);
+    second.write();
+    let words = ["--systemd-cgroup", "create", "--bundle"].map(std::ffi::OsStr::new);
+    let create = || t.runtime(words).args([second.dir().as_os_str(), t.id().as_ref()]).run();
+    let stderr = create().fails(1);
+    assert!(stderr.contains("UnitExists"), "{stderr}");
+    assert_eq!(first.status(), "running");
+    first.exec(["true"]).ok();
+    first.force_delete();
+
+    // One that has failed earlier is in nobody's way.
+    let unit = format!("ct-{name}");
+    let words = ["--scope", "--unit", unit.as_str(), "-p", "RuntimeMaxSec=1", "sleep", "100"];
+    t.command([tool("systemd-run").unwrap()]).args(words).run();
+    assert_eq!(property(&t, &format!("{unit}.scope"), "ActiveState"), "failed");
+    create().ok();
+}
+
+#[test]
+fn limits_that_cannot_be_set_leave_no_scope() {
+    let t = sandbox!();
+    needs_systemd!();
+    let name = t.id();
+    let mut bundle = bundle(&t, &name);
+    bundle.set("/linux/resources/cpu/cpus", "4000").write();
+    let words = ["--systemd-cgroup", "create", "--bundle"].map(std::ffi::OsStr::new);
+    let stderr = t.runtime(words).args([bundle.dir().as_os_str(), t.id().as_ref()]).run().fails(1);
+    assert!(stderr.contains("/linux/resources/cpu/cpus"), "{stderr}");
+    let unit = format!("ct-{name}.scope");
+    wait_until("the end of the scope", || property(&t, &unit, "LoadState") == "not-found");
+    t.assert_clean();
+}
+
+#[test]
+fn without_a_bus() {
+    corten_only!();
+    let t = sandbox!();
+    let bundle = bundle(&t, "x");
+    bundle.write();
+    let words = ["--systemd-cgroup", "create", "--bundle"].map(std::ffi::OsStr::new);
+    let create = |address: &str| {
+        let command = t.runtime(words).args([bundle.dir().as_os_str(), t.id().as_ref()]);
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", address).run().fails(1)
+    };
+    for (address, text) in [
+        ("unix:path=/nosuch/bus", "D-Bus at unix:path=/nosuch/bus"),
+        ("unix:path=/dev/null", "onnection refused"),
+        ("tcp:host=localhost", "is no address of a unix socket"),
+    ] {
+        let stderr = create(address);
+        assert!(stderr.contains(text), "{address}: {stderr}");
+        t.assert_clean();
+    }
+}
+
+#[test]
+fn names_and_properties_that_cannot_be() {
+    corten_only!();
+    let t = sandbox!();
+    let create = |bundle: &Bundle| {
+        bundle.write();
+        let words = ["--systemd-cgroup", "create", "--bundle"].map(std::ffi::OsStr::new);
+        let stderr = t.runtime(words).args([bundle.dir().as_os_str(), t.id().as_ref()]).run().fails(1);
+        t.assert_clean();
+        stderr
+    };
+    let mut bundle = bundle(&t, "x");
+    for path in ["/absolute", "a:b", "a.slice:b:c/d", "../a.slice:b:c", "a.slice:b:c.slice"] {
+        let stderr = create(bundle.set("/linux/cgroupsPath", path));
+        assert!(stderr.contains("/linux/cgroupsPath"), "{path}: {stderr}");
+    }
+    bundle.set("/linux/cgroupsPath", "");
+    for (name, value) in
+        [("ExecStopPost", "'x'"), ("After", "text"), ("DeviceAllow", "[('/dev/sda', 'rwm')]")]
+    {
+        let stderr =
+            create(bundle.set("/annotations", json!({format!("org.systemd.property.{name}"): value})));
+        assert!(stderr.contains(&format!("/annotations/org.systemd.property.{name}")), "{name}: {stderr}");
+    }
+}
