@@ -72,23 +72,23 @@ pub(crate) fn until_ready(
             (Tag::Reached, _) => {
                 let point = Point::from_number(report.value).ok_or_else(|| failed(Errno::EBADMSG))?;
                 serve(Call::At(point), child)?;
-                child.channel.send(Order::Proceed).map_err(failed)?;
+                proceed(child).map_err(failed)?;
             }
             (Tag::Child, Some(pidfd)) => {
                 let first = std::mem::replace(&mut child.pidfd, pidfd);
                 child.pid = report.value as i32;
                 reap(first.as_fd())?;
                 serve(Call::Cloned, child)?;
-                child.channel.send(Order::Proceed).map_err(failed)?;
+                proceed(child).map_err(failed)?;
             }
             (Tag::Netlink, Some(socket)) => {
                 serve(Call::Networked(socket), child)?;
-                child.channel.send(Order::Proceed).map_err(failed)?;
+                proceed(child).map_err(failed)?;
             }
             (Tag::Listener, _) => {
                 let listener = sys::pidfd_getfd(&child.pidfd, report.value).map_err(failed)?;
                 serve(Call::Listens(listener), child)?;
-                child.channel.send(Order::Proceed).map_err(failed)?;
+                proceed(child).map_err(failed)?;
                 // From here on somebody else decides whether init goes on.
                 patience = (PATIENCE * 1000).into();
             }
@@ -103,6 +103,14 @@ pub(crate) fn until_ready(
                 return Err(failed(Errno::EBADMSG));
             }
         }
+    }
+}
+
+/// Lets init go on. Of one that has ended meanwhile the next look at the channel tells.
+fn proceed(child: &Child) -> Result<(), Errno> {
+    match child.channel.send(Order::Proceed) {
+        Err(Errno::EPIPE) => Ok(()),
+        sent => sent,
     }
 }
 
