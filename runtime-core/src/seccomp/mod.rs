@@ -100,5 +100,7 @@ pub(crate) fn results(program: &[u8]) -> Vec<u32> {
     results.map(|instruction| instruction.k & action::MASK).collect()
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod tests;
+#[cfg(fuzzing)]
+pub use tests::fuzz::judge;

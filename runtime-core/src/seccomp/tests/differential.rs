@@ -7,7 +7,7 @@ use super::super::{Arch, Instruction, compile};
 use super::emulator::{self, Call, run};
 use super::model::{self, Model};
 use super::oracle::{Oracle, Refusal};
-use super::profiles::{self, Random, VALUES};
+use super::profiles::{self, Random, calls_of};
 use crate::config::Seccomp;
 
 /// Where our verdict is not libseccomp's, and why.
@@ -28,38 +28,6 @@ struct Totals {
     refused: BTreeMap<Refusal, usize>,
     verdicts: usize,
     differences: BTreeMap<Difference, usize>,
-}
-
-/// Calls that tell profiles apart: all numbers, and for those that a rule names all sorts of arguments.
-fn calls_of(profile: &Seccomp, arches: &[Arch], random: &mut Random) -> Vec<Call> {
-    let mut calls = Vec::new();
-    for arch in arches {
-        let base = arch.syscall("read").unwrap() / 1000 * 1000;
-        let boundaries =
-            [0x3fff_ffff, 0x4000_0000, 0x7fff_ffff, 0xffff_fffe, u32::MAX, 0xf0000, 0xf0005, 0xf0007];
-        let numbers = (base..base + 600).chain(boundaries).chain([0, 1, 3999, 4999, 5999]);
-        calls.extend(numbers.map(|number| Call::new(*arch, number, [0; 6])));
-        let mut named: Vec<(u32, usize)> = Vec::new();
-        for rule in &profile.syscalls {
-            let samples = if rule.args.is_empty() { 2 } else { 24 };
-            named.extend(
-                rule.names.iter().filter_map(|name| arch.syscall(name)).map(|number| (number, samples)),
-            );
-        }
-        named.extend(
-            ["socketcall", "ipc"].iter().filter_map(|name| arch.syscall(name)).map(|number| (number, 24)),
-        );
-        for (number, samples) in named {
-            for _ in 0..samples {
-                let args = std::array::from_fn(|_| match random.below(4) {
-                    0 => random.below(26) as u64,
-                    _ => random.pick(&VALUES).wrapping_add(*random.pick(&[u64::MAX, 0, 0, 0, 1])),
-                });
-                calls.push(Call::new(*arch, number, args));
-            }
-        }
-    }
-    calls
 }
 
 fn compare(

@@ -4,7 +4,7 @@
  *   begin DEFAULT OPTIMIZE                  a new filter without architectures
  *   arch NAME
  *   rule ACTION NAME COUNT [INDEX OP A B]...
- *   end                                     -> "program LENGTH" and as many lines "CODE JT JF K",
+ *   end                                     -> "program LENGTH NANOSECONDS" and as many lines "CODE JT JF K",
  *                                              or "refused ERRNO" if it does not take a rule
  */
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -23,6 +24,7 @@ static scmp_filter_ctx filters[32];
 static uint32_t arches[32];
 static unsigned int filter_count, default_action, optimize;
 static int failure;
+static struct timespec begun;
 
 static void names(void)
 {
@@ -49,6 +51,7 @@ static void begin(void)
 	filter_count = 0;
 	/* On some profiles libseccomp runs forever. */
 	alarm(2);
+	clock_gettime(CLOCK_MONOTONIC, &begun);
 }
 
 static void arch(void)
@@ -112,7 +115,10 @@ static void end(void)
 	if (failure || !file) {
 		printf("refused %d\n", failure);
 	} else {
-		printf("program %ld\n", (long)(lseek(fileno(file), 0, SEEK_CUR) / sizeof(code)));
+		struct timespec now;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		long took = (now.tv_sec - begun.tv_sec) * 1000000000 + now.tv_nsec - begun.tv_nsec;
+		printf("program %ld %ld\n", (long)(lseek(fileno(file), 0, SEEK_CUR) / sizeof(code)), took);
 		lseek(fileno(file), 0, SEEK_SET);
 		while (read(fileno(file), &code, sizeof(code)) == sizeof(code))
 			printf("%u %u %u %u\n", code.code, code.jt, code.jf, code.k);

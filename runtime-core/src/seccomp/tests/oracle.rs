@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::super::{Arch, Instruction, action, bpf};
 use super::model::action_of;
@@ -12,6 +13,10 @@ use crate::config::Seccomp;
 pub(super) struct Oracle {
     program: PathBuf,
     process: Process,
+    /// `SCMP_FLTATR_CTL_OPTIMIZE`: 1, as it is by default, for comparisons in a row; 2 for a tree.
+    pub(super) optimize: u32,
+    /// What the last program has taken it, reading the profile included.
+    pub(super) took: Duration,
 }
 
 /// Why libseccomp makes no program of a profile.
@@ -48,7 +53,7 @@ impl Oracle {
         };
         let program = build(test, "libseccomp.c", &flags.split_whitespace().collect::<Vec<_>>())?;
         let process = Process::start(&program);
-        Some(Oracle { program, process })
+        Some(Oracle { program, process, optimize: 2, took: Duration::ZERO })
     }
 
     /// Nothing if the program has gone.
@@ -77,7 +82,7 @@ impl Oracle {
     pub(super) fn compile(&mut self, profile: &Seccomp) -> Result<Vec<Instruction>, Refusal> {
         let default = action_of(&profile.default_action, profile.default_errno_ret);
         let mut results = vec![default, action::KILL_THREAD];
-        let mut text = format!("begin {default} 2\n");
+        let mut text = format!("begin {default} {}\n", self.optimize);
         for arch in &profile.architectures {
             text += &format!("arch {}\n", short(Arch::from_name(arch).unwrap()));
         }
@@ -119,6 +124,8 @@ impl Oracle {
                 return Err(Refusal::TakesForever);
             }
         };
+        let (length, nanoseconds) = length.split_once(' ').unwrap();
+        self.took = Duration::from_nanos(nanoseconds.parse().unwrap());
         let length: usize = length.parse().unwrap();
         let mut program: Vec<Instruction> = (0..length).map(|_| self.instruction()).collect();
         if Arch::from_name(&profile.architectures[0]).unwrap().is_big_endian() {
