@@ -110,15 +110,14 @@ fn a_large_caller_pays_no_more_than_a_small_one() {
     }
     let place = Place::new("large");
     let (runtime, bundle) = (place.runtime(), place.bundle());
-    let median = |kind: &str| {
+    // The least, which other work on the machine does not raise.
+    let least = |kind: &str| {
         let id = |number| format!("{kind}-{}-{number}", std::process::id());
-        let mut times: Vec<Duration> = (0..21).map(|number| live(&runtime, &bundle, &id(number))).collect();
-        times.sort();
-        times[times.len() / 2]
+        (0..41).map(|number| live(&runtime, &bundle, &id(number))).min().unwrap()
     };
-    let small = median("small");
+    let small = least("small");
     let ballast = vec![1u8; 1 << 30];
-    let large = median("large");
+    let large = least("large");
     assert_eq!(std::hint::black_box(&ballast)[1 << 29], 1);
     let extra = large.saturating_sub(small);
     assert!(extra < Duration::from_millis(1), "{small:?} became {large:?} in a caller of 1 GB");
