@@ -126,7 +126,9 @@ fn a_cgroup_that_was_handed_over_is_used() {
     corten_only!();
     let t = sandbox!(View::V2);
     let Some(home) = Home::new(&t, USER) else { return };
-    let bundle = home.bundle("exec sleep 1000");
+    let mut bundle = home.bundle("exec sleep 1000");
+    // With a limit there must be a cgroup, but no device filter: that takes a privilege.
+    bundle.set("/linux/resources/unified", json!({"cgroup.max.depth": "3"})).write();
     let top = format!("/sys/fs/cgroup/{}", t.id());
     // The user's own process has to be in what was handed over, or nothing could be moved in there.
     let enter = format!(

@@ -87,6 +87,14 @@ pub enum Error {
     /// The container's cgroup could not be made, changed or removed.
     #[error(transparent)]
     Cgroup(#[from] crate::cgroup::Error),
+    /// The container cannot have the share of caches and memory bandwidth that it asks for.
+    #[error("{pointer}: {reason}")]
+    IntelRdt {
+        /// The JSON pointer of the value at fault.
+        pointer: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
     /// Init could not be brought up.
     #[error("unable to start container process: {0}")]
     Launch(#[from] crate::launch::Error),
@@ -174,7 +182,7 @@ impl Error {
                 ErrorKind::Config
             }
             Self::Host(_) => ErrorKind::Host,
-            Self::Cgroup(_) => ErrorKind::Cgroup,
+            Self::Cgroup(_) | Self::IntelRdt { .. } => ErrorKind::Cgroup,
             Self::Launch(_)
             | Self::Create(_)
             | Self::Enter(_)
@@ -195,6 +203,7 @@ impl Error {
             Self::Bundle(error) => error.pointer().map(str::to_owned),
             Self::Plan(error) => Some(error.pointer.clone()),
             Self::Cgroup(error) => error.pointer().map(str::to_owned),
+            Self::IntelRdt { pointer, .. } => Some((*pointer).to_owned()),
             Self::Launch(error) => error.pointer().map(str::to_owned),
             Self::Rootfs { .. } => Some("/root/path".to_owned()),
             Self::Agent { .. } => Some("/linux/seccomp/listenerPath".to_owned()),

@@ -104,7 +104,7 @@ pub struct Enabled {
 pub fn features() -> Features {
     let mut namespaces = NAMESPACES.to_vec();
     namespaces.sort_unstable();
-    let (yes, no) = (|| Enabled { enabled: true }, || Enabled { enabled: false });
+    let yes = || Enabled { enabled: true };
     Features {
         oci_version_min: "1.0.0",
         oci_version_max: OCI_VERSION,
@@ -117,7 +117,7 @@ pub fn features() -> Features {
             seccomp: seccomp(),
             apparmor: yes(),
             selinux: yes(),
-            intel_rdt: no(),
+            intel_rdt: yes(),
             mount_extensions: MountExtensions { idmap: yes() },
             net_devices: yes(),
         },

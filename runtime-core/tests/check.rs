@@ -11,7 +11,7 @@ use runtime_core::check::{Checked, Finding, Severity, check, check_process, chec
 use runtime_core::config::{Resources, Spec};
 use serde_json::{Value, json};
 
-use Severity::{Error, Unsupported, Warning};
+use Severity::{Error, Warning};
 
 fn data(name: &str) -> Vec<u8> {
     fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)).unwrap()
@@ -237,13 +237,6 @@ fn values_without_effect_are_warnings() {
 }
 
 #[test]
-fn what_is_to_come_is_refused_by_name() {
-    assert_rows(Unsupported, &[("/linux/intelRdt", json!({}), "")]);
-    let findings = check(&with("/linux/intelRdt", json!({})));
-    assert_eq!(findings[0].to_string(), "/linux/intelRdt is not supported yet");
-}
-
-#[test]
 fn ids_of_a_user_namespace() {
     let findings = |uids: Value, gids: Value| {
         let mut config = base();
@@ -298,7 +291,7 @@ fn values_that_engines_write_for_nothing_are_fine() {
 
 /// Values inside of what is not supported yet are judged too; the refusal comes beside them.
 #[test]
-fn bad_values_of_what_is_to_come() {
+fn bad_values_of_the_linux_section() {
     let bad = json!([{"containerID": 1, "hostID": 4_294_967_295_u32, "size": 1}]);
     for (place, value, expected) in [
         ("/process/scheduler", json!({}), "/process/scheduler/policy"),
@@ -334,6 +327,7 @@ fn bad_values_of_what_is_to_come() {
         ("/linux/netDevices", json!({"a/b": {}}), "/linux/netDevices/a~1b"),
         ("/linux/netDevices", json!({"eth0": {"name": "0123456789abcdef"}}), "/linux/netDevices/eth0/name"),
         ("/linux/intelRdt", json!({"closID": "a/b"}), "/linux/intelRdt/closID"),
+        ("/linux/intelRdt", json!({"closID": "//"}), "/linux/intelRdt/closID"),
         ("/linux/intelRdt", json!({"memBwSchema": "L3:0=1"}), "/linux/intelRdt/memBwSchema"),
         ("/linux/memoryPolicy", json!({"mode": "X"}), "/linux/memoryPolicy/mode"),
         ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "x"}), "/linux/memoryPolicy/nodes"),

@@ -70,7 +70,6 @@ fn text(findings: &[Finding]) -> String {
 fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
-        Severity::Unsupported => "unsupported",
         Severity::Warning => "warning",
     }
 }

@@ -124,8 +124,10 @@ pub(super) fn is_interface(name: &str) -> bool {
 }
 
 fn intel_rdt(rdt: &IntelRdt, report: &mut Report) {
-    if let Some(id) =
-        rdt.clos_id.as_ref().filter(|id| id.contains(['/', '\n']) || matches!(id.as_str(), "." | ".."))
+    if let Some(id) = rdt
+        .clos_id
+        .as_deref()
+        .filter(|id| *id != "/" && (id.contains(['/', '\n']) || matches!(*id, "." | "..")))
     {
         report.error("/linux/intelRdt/closID", format!("{} is not the name of a class", quote(id)));
     }

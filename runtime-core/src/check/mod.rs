@@ -21,7 +21,6 @@ mod resources;
 mod seccomp;
 mod text;
 mod top;
-mod unsupported;
 mod version;
 
 use std::fmt;
@@ -49,8 +48,6 @@ pub struct Finding {
 pub enum Severity {
     /// The value makes no sense: the container cannot be created.
     Error,
-    /// The value makes sense, but this runtime cannot do it: the container cannot be created.
-    Unsupported,
     /// The container can be created; the value has no effect, or not the one it may seem to have.
     Warning,
 }
@@ -65,10 +62,7 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pointer = if self.pointer.is_empty() { "the document" } else { &self.pointer };
-        match self.severity {
-            Severity::Unsupported => write!(f, "{pointer} {}", self.message)?,
-            Severity::Error | Severity::Warning => write!(f, "{pointer}: {}", self.message)?,
-        }
+        write!(f, "{pointer}: {}", self.message)?;
         match &self.hint {
             Some(hint) => write!(f, " ({hint})"),
             None => Ok(()),
@@ -116,7 +110,6 @@ pub fn check(spec: &Spec) -> Vec<Finding> {
         linux::check(linux, &mut report);
         id_maps::check(spec, linux, &mut report);
     }
-    unsupported::check(spec, &mut report);
     report.findings
 }
 

@@ -16,11 +16,6 @@ impl Report {
         self.add(Severity::Error, pointer.to_string(), message.into())
     }
 
-    /// The value is fine, but cannot be honoured.
-    pub(super) fn unsupported(&mut self, pointer: impl Display) -> &mut Self {
-        self.add(Severity::Unsupported, pointer.to_string(), "is not supported yet".into())
-    }
-
     /// The value has no effect, or a surprising one.
     pub(super) fn warning(&mut self, pointer: impl Display, message: impl Into<String>) -> &mut Self {
         self.add(Severity::Warning, pointer.to_string(), message.into())

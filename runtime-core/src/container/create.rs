@@ -14,7 +14,7 @@ use nix::libc::{CLONE_NEWPID, SIGKILL};
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, pipe2};
 
-use super::{Container, Exit, HookState, OCI_VERSION, Runtime, Status, agent, delete, notify, reap};
+use super::{Container, Exit, HookState, OCI_VERSION, Resctrl, Runtime, Status, agent, delete, notify, reap};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Placement, Scope};
 use crate::check::Checked;
@@ -123,12 +123,20 @@ impl Making<'_> {
     /// Everything from the claimed id to the committed container. Returns the master of the payload's terminal.
     fn make(&mut self) -> Result<Option<OwnedFd>, Error> {
         self.make_cgroup()?;
+        let rdt = self.draft.config.spec().linux.as_ref().and_then(|linux| linux.intel_rdt.as_ref());
+        if let (Some(resctrl), Some(rdt)) = (&self.record.resctrl, rdt) {
+            resctrl.make(rdt)?;
+        }
         let notify_dir = self.draft.options.notify_socket.then(|| notify::prepare(self.entry)).transpose()?;
         let (plan, mut child, output) = self.launch_in_cgroup(notify_dir.as_deref())?;
         let ready = self.supervise(&mut child, &plan, output);
+        let pid = child.pid;
         let Child { pidfd, channel, .. } = child;
         self.pidfd = Some(pidfd);
         let terminal = ready.map_err(explain)?;
+        if let Some(resctrl) = &self.record.resctrl {
+            resctrl.enter(pid)?;
+        }
         self.record.creator = None;
         self.entry.write(&self.record)?;
         // Init closes the channel when it no longer dies with this process, which may end right after.
@@ -442,6 +450,8 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
     let identity = Identity::own().map_err(Error::system("look at", "this process"))?;
     let hooks = &spec.hooks;
     let linux = spec.linux.as_ref();
+    let rdt = linux.and_then(|linux| linux.intel_rdt.as_ref());
+    let resctrl = rdt.map(|rdt| Resctrl::plan(rdt, draft.id.as_str())).transpose()?;
     let namespaces = plan::namespace_kinds(spec);
     Ok(Record {
         version: VERSION,
@@ -453,6 +463,7 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         creator: Some(Creator { identity, command: draft.options.command }),
         init: None,
         cgroup: draft.cgroup()?,
+        resctrl,
         resources: Resources::default().updated(&draft.resources()),
         process: spec.process.clone().ok_or(Error::NoProcess)?,
         hooks: Hooks {

@@ -10,7 +10,7 @@ use nix::mount::{MntFlags, umount2};
 use nix::poll::PollTimeout;
 use nix::sys::stat::Mode;
 
-use super::{Container, HookState, OCI_VERSION, Runtime, Status, status, wait};
+use super::{Container, HookState, OCI_VERSION, Resctrl, Runtime, Status, status, wait};
 use crate::cgroup;
 use crate::error::Error;
 use crate::id::Id;
@@ -164,6 +164,7 @@ pub(super) fn destroy(
     end_processes(record)?;
     cgroup::open(record.cgroup.clone()).remove(PATIENCE)?;
     unmount_root(record)?;
+    record.resctrl.as_ref().map_or(Ok(()), Resctrl::remove)?;
     store.release(id, entry)?;
     drop(lock);
     let state = HookState {

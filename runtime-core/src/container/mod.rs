@@ -8,6 +8,7 @@ mod kill;
 mod notify;
 mod pause;
 mod processes;
+mod resctrl;
 mod start;
 mod state;
 mod stats;
@@ -22,6 +23,7 @@ use nix::errno::Errno;
 
 pub use create::{CgroupDriver, CreateOptions};
 pub use exec::{ExecOptions, Process};
+pub(crate) use resctrl::Resctrl;
 pub use start::StartOptions;
 pub(crate) use state::HookState;
 pub use state::{State, Status};

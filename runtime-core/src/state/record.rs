@@ -9,6 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::Identity;
 use crate::cgroup;
 use crate::config::{Hooks, MemoryPolicy, Personality, Process, Resources, Seccomp};
+use crate::container::Resctrl;
 use crate::error::Error;
 use crate::plan::IdMaps;
 
@@ -43,6 +44,9 @@ pub(crate) struct Record {
     /// The limits in force, without the device rules.
     #[serde(default)]
     pub(crate) resources: Resources,
+    /// Its class of service, if it asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resctrl: Option<Resctrl>,
     /// `process` of the config: what `exec` starts from.
     pub(crate) process: Process,
     /// `hooks` of the config: those that run after `create`.

@@ -1,0 +1,225 @@
+//! `/linux/intelRdt`: the container's share of caches and memory bandwidth, by the resctrl file system.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::IntelRdt;
+use crate::error::{Error, errno_of, errno_text};
+
+const POINTER: &str = "/linux/intelRdt";
+
+/// The directories of a container, as they are written down before they are made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Resctrl {
+    /// The class of service.
+    class: PathBuf,
+    /// The class is the container's own, and goes with it.
+    own: bool,
+    /// The group in which the class's processes are watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    monitor: Option<PathBuf>,
+}
+
+impl Resctrl {
+    /// What a container asks for, on this host.
+    pub(super) fn plan(config: &IntelRdt, id: &str) -> Result<Self, Error> {
+        let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
+        let root = mounted(&table).ok_or_else(|| {
+            let hint = "mount -t resctrl resctrl /sys/fs/resctrl, if the processor has it";
+            failed(POINTER, format!("no resctrl file system is mounted ({hint})"))
+        })?;
+        Self::plan_in(root, config, id)
+    }
+
+    fn plan_in(root: &Path, config: &IntelRdt, id: &str) -> Result<Self, Error> {
+        const CLASS: &str = "/linux/intelRdt/closID";
+        let class = match config.clos_id.as_deref() {
+            Some("/") => root.to_owned(),
+            Some(name) => root.join(name),
+            None => root.join(id),
+        };
+        let own = !class.exists();
+        let schemata = lines(config).next().is_some();
+        match (&config.clos_id, own) {
+            (Some(name), true) if !schemata => {
+                return Err(failed(
+                    CLASS,
+                    format!("there is no class {name:?}; give it schemata to make it"),
+                ));
+            }
+            (None, false) => {
+                return Err(failed(POINTER, format!("{} exists already", class.display())));
+            }
+            _ => {}
+        }
+        let monitor = config.enable_monitoring.then(|| class.join("mon_groups").join(id));
+        Ok(Self { class, own, monitor })
+    }
+
+    /// Makes the directories. A class of others must have the schemata that are asked for; an own one gets them.
+    pub(super) fn make(&self, config: &IntelRdt) -> Result<(), Error> {
+        let schemata = self.class.join("schemata");
+        if self.own {
+            make_directory(&self.class)?;
+            for line in lines(config) {
+                write(&schemata, &format!("{line}\n"))?;
+            }
+        } else if lines(config).next().is_some() {
+            let there = fs::read_to_string(&schemata).map_err(|error| io("read", &schemata, &error))?;
+            let there: BTreeSet<_> = there.lines().flat_map(values).collect();
+            if let Some(line) = lines(config).find(|line| !values(line).all(|value| there.contains(&value))) {
+                let class = self.class.display();
+                return Err(failed(
+                    POINTER,
+                    format!("{class} exists already, with other schemata than {line:?}"),
+                ));
+            }
+        }
+        self.monitor.as_deref().map_or(Ok(()), make_directory)
+    }
+
+    /// Puts a process with one thread into the class.
+    pub(super) fn enter(&self, pid: i32) -> Result<(), Error> {
+        let directories = std::iter::once(&self.class).chain(&self.monitor);
+        directories.into_iter().try_for_each(|dir| write(&dir.join("tasks"), &pid.to_string()))
+    }
+
+    /// Removes what is the container's own.
+    pub(super) fn remove(&self) -> Result<(), Error> {
+        let class = self.own.then_some(&self.class);
+        self.monitor.iter().chain(class).try_for_each(|dir| match fs::remove_dir(dir) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(io("remove", dir, &error)),
+            _ => Ok(()),
+        })
+    }
+}
+
+/// The mount point of the first resctrl file system.
+fn mounted(table: &str) -> Option<&Path> {
+    let line = table
+        .lines()
+        .find(|line| line.split_once(" - ").is_some_and(|(_, fs)| fs.starts_with("resctrl ")))?;
+    line.split(' ').nth(4).map(Path::new)
+}
+
+/// The lines that are written to `schemata`.
+fn lines(config: &IntelRdt) -> impl Iterator<Item = &str> {
+    let older = config.l3_cache_schema.iter().chain(&config.mem_bw_schema).flat_map(|schema| schema.lines());
+    config.schemata.iter().map(String::as_str).chain(older).map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// What one line says of each domain: resource, domain and value, in one spelling.
+fn values(line: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+    let (resource, domains) = line.split_once(':').unwrap_or((line, ""));
+    domains.split(';').filter_map(move |domain| {
+        let (number, value) = domain.split_once('=')?;
+        Some((resource.trim(), number.trim().trim_start_matches('0'), value.trim().trim_start_matches('0')))
+    })
+}
+
+fn make_directory(dir: &Path) -> Result<(), Error> {
+    fs::create_dir(dir).map_err(|error| io("make", dir, &error))
+}
+
+/// Writes in one call, as resctrl wants it.
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let written = OpenOptions::new().append(true).create(true).open(path);
+    written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| io("write", path, &error))
+}
+
+fn io(doing: &str, path: &Path, error: &std::io::Error) -> Error {
+    failed(POINTER, format!("{doing} {}: {}", path.display(), errno_text(errno_of(error))))
+}
+
+fn failed(pointer: &'static str, reason: String) -> Error {
+    Error::IntelRdt { pointer, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory in resctrl's place: what the file system would do by itself is done by hand.
+    struct Root(PathBuf);
+
+    impl Root {
+        fn new(name: &str) -> Self {
+            let root = std::env::temp_dir().join(format!("corten-resctrl-{name}-{}", std::process::id()));
+            fs::create_dir_all(root.join("shared/mon_groups")).unwrap();
+            fs::write(root.join("shared/schemata"), "    L3:0=00ff;1=f\n    MB:0= 70;1=100\n").unwrap();
+            Self(root)
+        }
+
+        fn read(&self, path: &str) -> String {
+            fs::read_to_string(self.0.join(path)).unwrap()
+        }
+    }
+
+    impl Drop for Root {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn config(json: &str) -> IntelRdt {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn an_own_class_comes_and_goes() {
+        let root = Root::new("own");
+        let config =
+            config(r#"{"schemata": ["L2:0=3"], "l3CacheSchema": "L3:0=f;1=f0", "memBwSchema": "MB:0=20"}"#);
+        let resctrl = Resctrl::plan_in(&root.0, &config, "web").unwrap();
+        resctrl.make(&config).unwrap();
+        resctrl.enter(42).unwrap();
+        assert_eq!(root.read("web/schemata"), "L2:0=3\nL3:0=f;1=f0\nMB:0=20\n");
+        assert_eq!(root.read("web/tasks"), "42");
+        // The file system removes its files with the directory.
+        fs::remove_file(root.0.join("web/schemata")).unwrap();
+        fs::remove_file(root.0.join("web/tasks")).unwrap();
+        resctrl.remove().unwrap();
+        resctrl.remove().unwrap();
+        assert!(!root.0.join("web").exists());
+        fs::create_dir(root.0.join("web")).unwrap();
+        assert!(Resctrl::plan_in(&root.0, &config, "web").is_err());
+    }
+
+    #[test]
+    fn a_class_of_others_must_be_as_asked_for() {
+        let root = Root::new("shared");
+        let plan = |text: &str| {
+            let config = config(text);
+            let resctrl = Resctrl::plan_in(&root.0, &config, "web")?;
+            resctrl.make(&config).map(|()| resctrl)
+        };
+        let resctrl =
+            plan(r#"{"closID": "shared", "l3CacheSchema": "L3:0=ff", "enableMonitoring": true}"#).unwrap();
+        resctrl.enter(7).unwrap();
+        assert_eq!(
+            (root.read("shared/tasks"), root.read("shared/mon_groups/web/tasks")),
+            ("7".into(), "7".into())
+        );
+        fs::remove_file(root.0.join("shared/mon_groups/web/tasks")).unwrap();
+        resctrl.remove().unwrap();
+        assert!(root.0.join("shared").exists() && !root.0.join("shared/mon_groups/web").exists());
+        for (text, pointer) in [
+            (r#"{"closID": "shared", "memBwSchema": "MB:0=50"}"#, POINTER),
+            (r#"{"closID": "missing"}"#, "/linux/intelRdt/closID"),
+        ] {
+            assert_eq!(plan(text).unwrap_err().pointer().as_deref(), Some(pointer), "{text}");
+        }
+        assert_eq!(plan(r#"{"closID": "/"}"#).unwrap().class, root.0);
+    }
+
+    #[test]
+    fn the_mount_is_found() {
+        let table = "22 1 0:5 / /proc rw - proc proc rw\n40 22 0:9 / /sys/fs/resctrl rw,nosuid shared:3 - resctrl resctrl rw\n";
+        assert_eq!(mounted(table), Some(Path::new("/sys/fs/resctrl")));
+        assert_eq!(mounted("22 1 0:5 / /resctrl rw - proc resctrl rw\n"), None);
+    }
+}
