@@ -220,6 +220,16 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         (Step::MountFs { .. } | Step::MountData { .. }, libc::ENODEV) => {
             Some("the kernel does not know this filesystem type")
         }
+        (Step::MountFs { options, .. }, libc::EINVAL)
+            if options
+                .iter()
+                .nth(report.index as usize)
+                .is_some_and(|option| option.key.bytes() == b"context") =>
+        {
+            Some(
+                "the label, of /linux/mountLabel or of the mount itself, needs SELinux, which this host does not have",
+            )
+        }
         (Step::MountFs { fstype, .. }, libc::EPERM) if fstype.bytes() == b"sysfs" => Some(
             "in a user namespace sysfs needs a new network namespace beside it; else bind the host's /sys",
         ),
