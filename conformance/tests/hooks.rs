@@ -108,6 +108,21 @@ fn each_gets_the_state_on_standard_input() {
 }
 
 #[test]
+fn start_container_has_the_environment_of_the_process() {
+    let t = sandbox!();
+    let (mut bundle, shared) = bundle_with_shared_directory(&t);
+    let file = shared.join("environment");
+    let code = format!("env | grep -E '^(HOME|ONE)=' | sort >'{}'", file.display());
+    bundle.push("/hooks/startContainer", json!({"path": "/bin/sh", "args": ["sh", "-c", code]}));
+    // An empty HOME is as good as none.
+    bundle.push("/process/env", json!("ONE=two")).push("/process/env", json!("HOME="));
+    let c = t.launch(&bundle);
+    wait_until("the hook", || !lines(&file).is_empty());
+    assert_eq!(lines(&file), ["HOME=/root", "ONE=two"]);
+    c.force_delete();
+}
+
+#[test]
 fn each_runs_in_its_namespaces() {
     let t = sandbox!();
     let (mut bundle, shared) = bundle_with_shared_directory(&t);

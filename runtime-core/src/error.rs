@@ -123,7 +123,7 @@ pub enum Error {
     )]
     AgentSilent,
     /// A hook of the host side failed.
-    #[error("error running {kind} hook #{index} ({path}): {reason}")]
+    #[error("error running {kind} hook #{index}: {path}: {reason}")]
     Hook {
         /// Which list of `/hooks`.
         kind: &'static str,

@@ -628,6 +628,8 @@ steps! {
         args: List<'a, Str<'a>>,
         /// Its environment.
         env: List<'a, Str<'a>>,
+        /// The environment is the process's: `FindHome` has its part in it.
+        home: bool,
         /// Seconds after which its process group is killed; 0 for no limit.
         timeout: u32,
         /// The container's state document, given on standard input.

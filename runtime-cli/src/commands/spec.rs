@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 
 use nix::unistd::{getegid, geteuid};
+use runtime_core::cgroup::{Layout, Version};
 use runtime_core::config::Spec;
 
 use super::bundle_dir;
@@ -16,11 +17,16 @@ use crate::output;
 const NAME: &str = "config.json";
 
 pub(crate) fn run(_: &Globals, flags: &Matches) -> Outcome {
-    let spec = if flags.is_set(&SPEC_ROOTLESS) {
+    let mut spec = if flags.is_set(&SPEC_ROOTLESS) {
         Spec::rootless_template(geteuid().as_raw(), getegid().as_raw())
     } else {
         Spec::template()
     };
+    // Tools that read a container's cgroup of version 1 expect the host's path, as runc's template gives it to them.
+    let unified = Layout::detect().is_ok_and(|layout| layout.version() == Version::V2);
+    if let Some(linux) = spec.linux.as_mut().filter(|_| !unified) {
+        linux.namespaces.retain(|namespace| namespace.typ != "cgroup");
+    }
     let text = output::indented_json(&spec, "\t")?;
     let path = bundle_dir(flags).join(NAME);
     let file = OpenOptions::new().write(true).create_new(true).open(&path);

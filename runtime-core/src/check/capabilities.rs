@@ -108,7 +108,10 @@ pub(super) fn check(capabilities: &Capabilities, at: &str, report: &mut Report) 
     for (index, name) in capabilities.ambient.iter().enumerate() {
         if parse_capability(name).is_some_and(|number| raisable & 1 << number == 0) {
             report
-                .warning(format_args!("{at}/ambient/{index}"), format!("{name} has no effect"))
+                .warning(
+                    format_args!("{at}/ambient/{index}"),
+                    format!("can't raise ambient capability {name}: it has no effect"),
+                )
                 .hint("only what is both permitted and inheritable can be ambient");
         }
     }

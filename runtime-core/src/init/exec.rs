@@ -37,8 +37,7 @@ pub(crate) fn exec(
     home: Option<&CStr>,
 ) -> Result<Fault> {
     let args = Pointers::new(args.iter().map(|arg| arg.c_str()), args.len())?;
-    let count = env.len() + usize::from(home.is_some());
-    let env = Pointers::new(env.iter().map(|entry| entry.c_str()).chain(home), count)?;
+    let env = environment(env, home)?;
     let mut blame = Blame::default();
     for (index, path) in candidates.iter().enumerate().skip(chosen) {
         let fault = sys::execve(path.c_str(), &args, &env).at(index);
@@ -48,6 +47,12 @@ pub(crate) fn exec(
         }
     }
     Ok(blame.fault())
+}
+
+/// The environment with the home directory's entry, where it was looked up.
+pub(crate) fn environment<'a>(env: List<'a, Str<'a>>, home: Option<&'a CStr>) -> Result<Pointers<'a>> {
+    let count = env.len() + usize::from(home.is_some());
+    Pointers::new(env.iter().map(|entry| entry.c_str()).chain(home), count)
 }
 
 /// Which candidate's fault is told: the first that is more than absence, else the first.

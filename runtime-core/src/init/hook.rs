@@ -1,6 +1,9 @@
 //! Hooks that run in the container's namespaces.
 
+use core::ffi::CStr;
+
 use super::abi::*;
+use super::exec::environment;
 use super::fault::{Fault, Result};
 use super::sys::{self, Fd, Forked, Pointers};
 use super::wire::{Bytes, Check, Kind, List, PID_WIDTH, Str};
@@ -10,6 +13,7 @@ pub(crate) struct Hook<'a> {
     pub(crate) path: Str<'a>,
     pub(crate) args: List<'a, Str<'a>>,
     pub(crate) env: List<'a, Str<'a>>,
+    pub(crate) home: Option<&'a CStr>,
     pub(crate) timeout: u32,
     pub(crate) state: Bytes<'a>,
     pub(crate) pid_at: u32,
@@ -28,7 +32,7 @@ pub(crate) enum Outcome {
 pub(crate) fn run(hook: &Hook<'_>, base: i32) -> Result<Outcome> {
     let state = state_file(hook.state, hook.pid_at)?;
     let args = Pointers::new(hook.args.iter().map(|arg| arg.c_str()), hook.args.len())?;
-    let env = Pointers::new(hook.env.iter().map(|entry| entry.c_str()), hook.env.len())?;
+    let env = environment(hook.env, hook.home)?;
     match sys::fork(false, None)? {
         Forked::Child => Ok(Outcome::NotExecuted(match prepare(hook, base, &state) {
             Ok(()) => sys::execve(hook.path.c_str(), &args, &env),

@@ -184,9 +184,10 @@ impl Init {
             Step::WriteSysctl { proc, path, value } => {
                 process::write_sysctl(self.fd(proc), path.c_str(), value.bytes())
             }
-            Step::RunHook { path, args, env, timeout, state, pid_at, output } => {
+            Step::RunHook { path, args, env, home, timeout, state, pid_at, output } => {
+                let home = self.home.filter(|_| home);
                 let output = output.map(|fd| self.fd(fd));
-                self.run_hook(&Hook { path, args, env, timeout, state, pid_at, output })
+                self.run_hook(&Hook { path, args, env, home, timeout, state, pid_at, output })
             }
             Step::PivotRoot { isolate } => mount::pivot(self.slot(0)?, isolate),
             Step::Chroot {} => sys::chroot(c".").map(drop),

@@ -79,10 +79,11 @@ pub(super) fn before_pivot(builder: &mut Builder, spec: &Spec, options: &Options
     }
     let state = document(spec, options, "creating")?;
     let env: Vec<&str> = options.hook_env.iter().map(String::as_str).collect();
+    let inherited = Inherited { env: &env, home: false };
     let output = builder.descriptor(Descriptor::HookOutput);
     for (index, hook) in hooks.create_container.iter().enumerate() {
         let at = format!("/hooks/createContainer/{index}");
-        run(builder, at, hook, &env, &state, Some(output));
+        run(builder, at, hook, &inherited, &state, Some(output));
     }
     Ok(())
 }
@@ -98,29 +99,38 @@ pub(super) fn at_start(
         return Ok(());
     }
     let state = document(spec, options, "created")?;
+    let inherited = Inherited { env, home: true };
     for (index, hook) in spec.hooks.start_container.iter().enumerate() {
-        run(builder, format!("/hooks/startContainer/{index}"), hook, env, &state, None);
+        run(builder, format!("/hooks/startContainer/{index}"), hook, &inherited, &state, None);
     }
     Ok(())
+}
+
+/// The environment of hooks that give none.
+struct Inherited<'a> {
+    env: &'a [&'a str],
+    /// With the user's home directory, where it is looked up.
+    home: bool,
 }
 
 fn run(
     builder: &mut Builder,
     at: String,
     hook: &Hook,
-    inherited: &[&str],
+    inherited: &Inherited<'_>,
     (state, pid_at): &(Vec<u8>, u32),
     output: Option<crate::wire::Fd>,
 ) {
     let args = arguments(hook);
     let env = match &hook.env {
         Some(env) => strings(env),
-        None => strings(inherited),
+        None => strings(inherited.env),
     };
     let step = Step::RunHook {
         path: Str::from(hook.path.as_str()),
         args: List::Items(&args),
         env: List::Items(&env),
+        home: inherited.home && hook.env.is_none(),
         timeout: hook.timeout.map_or(0, |seconds| u32::try_from(seconds).unwrap_or(u32::MAX)),
         state: Bytes(state),
         pid_at: *pid_at,

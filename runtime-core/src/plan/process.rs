@@ -204,11 +204,12 @@ fn name_of(entry: &str) -> &str {
     entry.split_once('=').map_or(entry, |(name, _)| name)
 }
 
-/// The environment without what a later entry outdoes.
+/// The environment without what a later entry outdoes, and without an empty `HOME`, which is as good as none.
 fn environment<'a>(env: &'a [String], extra: &'a [String]) -> Vec<&'a str> {
     let mut seen = HashSet::with_capacity(env.len() + extra.len());
     let entries = env.iter().chain(extra).map(String::as_str).rev();
     let mut kept: Vec<&str> = entries.filter(|entry| seen.insert(name_of(entry))).collect();
+    kept.retain(|entry| *entry != "HOME=");
     kept.reverse();
     kept
 }
@@ -246,6 +247,7 @@ mod tests {
         let env = owned(&["A=1", "B=2", "A=3", "C", "C=4"]);
         let extra = owned(&["B=5"]);
         assert_eq!(environment(&env, &extra), ["A=3", "C=4", "B=5"]);
+        assert!(environment(&owned(&["HOME=/a", "HOME="]), &[]).is_empty());
     }
 
     #[test]

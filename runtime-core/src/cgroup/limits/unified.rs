@@ -15,7 +15,10 @@ pub(super) fn settings(
         let pointer = format!("/linux/resources/unified/{}", escape(file));
         let setting = Setting::new(pointer.clone(), file.clone(), value.trim());
         if is_v1(setting.controller()) {
-            let reason = format!("the controller {} is one of cgroup v1 on this host", setting.controller());
+            let reason = format!(
+                "invalid configuration: the controller {} is one of cgroup v1 on this host",
+                setting.controller()
+            );
             return Err(Error::Value { pointer, reason });
         }
         Ok(setting)
