@@ -120,6 +120,17 @@ impl Container {
                 let pid = record.init.as_ref().map_or(0, |init| init.identity.pid);
                 joining.run(&cgroup.placement_beside(pid)?)
             }
+            // An unprivileged caller of another service or session may not bring processes into the container's cgroup, which
+            // is of no matter where it limits nothing.
+            Err(Error::Enter(error))
+                if error.step == "Fork"
+                    && error.errno == Some(Errno::EACCES as i32)
+                    && subs.is_empty()
+                    && cgroup::limits_nothing(&record.resources) =>
+            {
+                log::debug!("not in the container's cgroup: {error}");
+                joining.run(&Placement::default())
+            }
             // Perhaps at its birth into the cgroup, as launch/spawn.rs says: let it go there itself.
             Err(Error::InitDied(_)) if placement.into.is_some() => {
                 placement.write_instead().map_err(Error::system("enter", "the container's cgroup"))?;
