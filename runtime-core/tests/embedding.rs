@@ -7,9 +7,13 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use runtime_core::{Bundle, CreateOptions, Exit, Id, Runtime, StartOptions};
+
+/// One test at a time: busy threads would spoil the other's times.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A bundle and a state root that go away with the value.
 struct Place(PathBuf);
@@ -74,6 +78,7 @@ fn three_hundred_containers_among_eight_busy_threads() {
         eprintln!("skipped: {reason}");
         return;
     }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new("threads");
     let (runtime, bundle) = (place.runtime(), place.bundle());
     let stop = AtomicBool::new(false);
@@ -108,6 +113,7 @@ fn a_large_caller_pays_no_more_than_a_small_one() {
         eprintln!("skipped: {reason}");
         return;
     }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new("large");
     let (runtime, bundle) = (place.runtime(), place.bundle());
     // The least, which other work on the machine does not raise.
