@@ -8,7 +8,7 @@ use std::process::Command;
 fn main() -> Result<(), Box<dyn Error>> {
     let source = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("src");
     println!("cargo::rerun-if-changed={}", source.join("init").display());
-    println!("cargo::rerun-if-changed={}", source.join("wire.rs").display());
+    println!("cargo::rerun-if-changed={}", source.join("wire").display());
     println!("cargo::rerun-if-changed=build.rs");
     let output = PathBuf::from(env::var("OUT_DIR")?).join("init");
     if env::var_os("DOCS_RS").is_some() {

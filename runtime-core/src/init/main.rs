@@ -2,7 +2,7 @@
 #![no_std]
 #![no_main]
 
-#[path = "../wire.rs"]
+#[path = "../wire/mod.rs"]
 #[allow(dead_code)] // the encoding half is the host side's
 mod wire;
 
