@@ -278,6 +278,37 @@ fn a_threaded_parent() {
     t.assert_clean();
 }
 
+/// Beside a threaded cgroup: their parent is the domain of both, and whatever is made in it is neither domain nor threaded.
+#[test]
+fn a_domain_threaded_parent() {
+    corten_only!();
+    let t = sandbox!(View::V2);
+    let name = format!("corten-domain-{}", std::process::id());
+    let parent = kernel::hierarchy("").unwrap().join(&name);
+    let threaded = parent.join("threaded");
+    fs::create_dir_all(&threaded).unwrap();
+    fs::write(threaded.join("cgroup.type"), "threaded").unwrap();
+    assert_eq!(kernel::read(parent.join("cgroup.type")), "domain threaded");
+
+    let mut bundle = t.bundle();
+    let c = t.launch(bundle.args(["sleep", "1000"]).set("/linux/cgroupsPath", format!("/{name}/new/own")));
+    let dir = c.init().cgroup("").unwrap();
+    assert_eq!(dir, parent.join("new/own"));
+    assert_eq!(kernel::read(dir.join("cgroup.type")), "threaded");
+    c.exec(["true"]).ok();
+    c.force_delete();
+    assert!(!parent.join("new").exists());
+
+    // One that is threaded already and has been made by somebody else.
+    let c = t.launch(bundle.set("/linux/cgroupsPath", format!("/{name}/threaded")));
+    assert_eq!(c.init().cgroup("").unwrap(), threaded);
+    c.exec(["true"]).ok();
+    c.force_delete();
+    fs::remove_dir(threaded).unwrap();
+    fs::remove_dir(parent).unwrap();
+    t.assert_clean();
+}
+
 fn a_cgroup_in_use_is_refused(view: View) {
     corten_only!(); // rule D24; runc 1.1 warns
     let t = sandbox!(view);

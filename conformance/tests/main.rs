@@ -6,6 +6,7 @@ mod cgroups;
 mod cli;
 mod concurrency;
 mod crash;
+mod delegation;
 mod engines;
 mod events;
 mod exec;

@@ -8,9 +8,9 @@ use super::dir::Dir;
 use super::freezer::Freezer;
 use super::limits::{self, Setting};
 use super::placement::{self, Placement, SubCgroup};
-use super::saved::{Group, Saved};
+use super::saved::{Driver, Group, Saved};
 use super::stats::{self, Stats};
-use super::{Error, Manager, OomEvents, devices, make, processes, remove, threaded};
+use super::{Error, Manager, OomEvents, delegate, devices, make, processes, remove, threaded};
 use crate::config::{Memory, Resources};
 
 /// A cgroup made by this runtime itself.
@@ -64,6 +64,7 @@ impl Cgroupfs {
         }
         self.prepare(resources, &request.settings, dirs)?;
         limits::apply(&request.settings, |setting| self.dir_of(dirs, setting))?;
+        self.hand_over(dirs)?;
         self.filter_devices(dirs, &request.rules)
     }
 
@@ -135,6 +136,19 @@ impl Cgroupfs {
             }
         }
         Ok(())
+    }
+
+    /// Gives the cgroup to its owner. One that was there before stays its maker's, and version 1 is not safe to delegate.
+    fn hand_over(&self, dirs: &[Dir]) -> Result<(), Error> {
+        match (self.saved.owner, self.saved.groups.as_slice(), dirs) {
+            (Some(owner), [group], [dir])
+                if group.hierarchy.is_unified()
+                    && (group.made > 0 || self.saved.driver == Driver::Systemd) =>
+            {
+                delegate::hand_over(dir, owner)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Applies the device rules where this host has a way to.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::{Dir as Entries, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, fstatfs};
-use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
+use nix::unistd::{Uid, UnlinkatFlags, fchownat, read, unlinkat, write};
 
 use super::Error;
 use crate::sys::again;
@@ -92,6 +92,13 @@ impl Dir {
         let file = self.open(name, OFlag::O_WRONLY)?;
         again(|| write(&file, value.as_bytes())).map_err(|errno| self.error("write", name, errno))?;
         Ok(())
+    }
+
+    /// Makes a user the owner of a file, or of the cgroup itself: `.`.
+    pub(super) fn give(&self, name: &str, owner: u32) -> Result<(), Error> {
+        let file = self.open(name, OFlag::O_PATH)?;
+        fchownat(&file, "", Some(Uid::from_raw(owner)), None, AtFlags::AT_EMPTY_PATH)
+            .map_err(|errno| self.error("chown", name, errno))
     }
 
     /// Names of the child cgroups; of one that is removed meanwhile there are none.

@@ -9,6 +9,7 @@
 //! pure functions ([`limits`], [`devices`]).
 
 mod cgroupfs;
+mod delegate;
 mod devices;
 mod dir;
 mod error;

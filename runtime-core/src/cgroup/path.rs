@@ -29,7 +29,7 @@ pub fn plan(layout: &Layout, cgroups_path: Option<&str>, id: &str) -> Result<Sav
         let made = missing(&root, &path)?;
         groups.push(Group { hierarchy: hierarchy.clone(), path, made });
     }
-    Ok(Saved { driver: Driver::Cgroupfs, groups, taken: false, unit: None })
+    Ok(Saved { driver: Driver::Cgroupfs, groups, taken: false, owner: None, unit: None })
 }
 
 /// Where relative paths start: at the runtime's own cgroup; on version 2 beside it, since a cgroup

@@ -28,6 +28,9 @@ pub struct Saved {
     /// Whether directories that were there before have been found unused, and are the container's now.
     #[serde(default)]
     pub taken: bool,
+    /// The host's id of the user who is to own it, where its container may make cgroups below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
     /// systemd's name for it, if systemd makes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<Unit>,
@@ -47,7 +50,8 @@ pub struct Group {
 
 impl Saved {
     /// What a container without a cgroup of its own has: its processes stay in the caller's.
-    pub const NONE: Self = Self { driver: Driver::Cgroupfs, groups: Vec::new(), taken: false, unit: None };
+    pub const NONE: Self =
+        Self { driver: Driver::Cgroupfs, groups: Vec::new(), taken: false, owner: None, unit: None };
 
     /// What kind of host it was made on.
     pub fn version(&self) -> Version {

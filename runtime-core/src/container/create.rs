@@ -359,8 +359,13 @@ impl<'a> Draft<'a> {
         });
         match planned {
             Err(error) if error.is_denied() && self.may_lack_cgroup() => Ok(cgroup::Saved::NONE),
-            planned => Ok(planned?),
+            planned => Ok(cgroup::Saved { owner: self.cgroup_owner(), ..planned? }),
         }
+    }
+
+    /// Who is to own the cgroup in place of its maker.
+    fn cgroup_owner(&self) -> Option<u32> {
+        plan::cgroup_owner(self.config.spec()).filter(|owner| *owner != geteuid().as_raw())
     }
 
     /// Whether the container may do without a cgroup.

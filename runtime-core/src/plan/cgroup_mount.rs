@@ -6,8 +6,9 @@ use super::builder::{Bind, Builder};
 use super::mounts::{Entry, set, setting};
 use super::namespaces::{CGROUP, Namespaces};
 use super::options::{HARMLESS, READ_ONLY};
-use super::{Error, Options};
+use super::{Error, IdMaps, Options};
 use crate::cgroup::{Group, Hierarchy};
+use crate::config::{Mount, Spec};
 use crate::wire::{Attrs, List, Setting, Step, Str};
 
 pub(super) fn plan(
@@ -40,6 +41,26 @@ pub(super) fn plan(
         None => split(builder, entry, options.cgroup.groups, separate)?,
     }
     Ok(())
+}
+
+/// The host's id of the user to whom a container's cgroup belongs, where it is to belong to another than the runtime: the
+/// payload's user, in a cgroup namespace of the container's own that it sees through a writable mount.
+pub fn cgroup_owner(spec: &Spec) -> Option<u32> {
+    const ROOT: &str = "/sys/fs/cgroup";
+    let linux = spec.linux.as_ref()?;
+    let is_new = |kind| linux.namespace(kind).is_some_and(|namespace| namespace.path.is_none());
+    let is_writable = |mount: &Mount| {
+        let is_there = Path::new("/").join(&mount.destination) == Path::new(ROOT);
+        is_there && mount.source.as_deref() == Some("cgroup") && !mount.options.iter().any(|o| o == "ro")
+    };
+    if !is_new("cgroup") || !spec.mounts.iter().any(is_writable) {
+        return None;
+    }
+    let user = spec.process.as_ref()?.user.uid;
+    match linux.namespace("user") {
+        None => Some(user),
+        Some(_) => IdMaps::of(spec).host_user(user),
+    }
 }
 
 /// The unified hierarchy, of which a cgroup namespace shows the container's part.
@@ -128,4 +149,32 @@ fn bind(builder: &mut Builder, entry: &Entry<'_>, source: &Path, target: &str) {
     let bind =
         Bind { source, recursive: true, attrs: entry.options.attrs, ids: None, target, nofollow: true };
     builder.bind(entry.at.clone(), &bind);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gets_the_cgroup() {
+        let owner = |user: u32, namespaces: &str, destination: &str, options: &str| {
+            let text = format!(
+                r#"{{"ociVersion": "1.2.0", "process": {{"cwd": "/", "user": {{"uid": {user}, "gid": 0}}}},
+                    "mounts": [{{"destination": "{destination}", "type": "cgroup", "source": "cgroup", "options": [{options}]}}],
+                    "linux": {{"namespaces": [{namespaces}], "uidMappings": [{{"containerID": 0, "hostID": 70000, "size": 10}}]}}}}"#
+            );
+            cgroup_owner(&serde_json::from_str(&text).unwrap())
+        };
+        const BOTH: &str = r#"{"type": "cgroup"}, {"type": "user"}"#;
+        const CGROUP: &str = "/sys/fs/cgroup";
+        assert_eq!(owner(0, BOTH, CGROUP, ""), Some(70_000));
+        assert_eq!(owner(7, BOTH, "/sys/fs/cgroup/", r#""rw", "nosuid""#), Some(70_007));
+        assert_eq!(owner(10, BOTH, CGROUP, ""), None, "not mapped");
+        assert_eq!(owner(7, r#"{"type": "cgroup"}"#, CGROUP, ""), Some(7));
+        assert_eq!(owner(0, BOTH, CGROUP, r#""ro""#), None);
+        assert_eq!(owner(0, BOTH, "/cgroup", ""), None);
+        assert_eq!(owner(0, r#"{"type": "user"}"#, CGROUP, ""), None);
+        let joined = r#"{"type": "cgroup", "path": "/proc/1/ns/cgroup"}, {"type": "user"}"#;
+        assert_eq!(owner(0, joined, CGROUP, ""), None);
+    }
 }

@@ -37,6 +37,14 @@ impl IdMaps {
     pub(crate) fn host_root(&self) -> (u32, u32) {
         (root(&self.uids).host_id, root(&self.gids).host_id)
     }
+
+    /// A user of the container as the host knows it.
+    pub(crate) fn host_user(&self, user: u32) -> Option<u32> {
+        self.uids.iter().find_map(|range| {
+            let offset = user.checked_sub(range.container_id).filter(|offset| *offset < range.size)?;
+            range.host_id.checked_add(offset)
+        })
+    }
 }
 
 /// The range that begins with root, or the first one; root itself where nothing is mapped.
@@ -55,5 +63,9 @@ mod tests {
         let maps = IdMaps { uids: vec![range(100, 1000), range(0, 5000)], gids: vec![range(7, 70)] };
         assert_eq!((maps.root(), maps.host_root()), ((0, 7), (5000, 70)));
         assert_eq!(IdMaps::default().root(), (0, 0));
+        assert_eq!(
+            [0, 9, 10, 100, 109].map(|user| maps.host_user(user)),
+            [Some(5000), Some(5009), None, Some(1000), Some(1009)]
+        );
     }
 }

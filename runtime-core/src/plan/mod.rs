@@ -38,6 +38,7 @@ use process::Payload;
 use rootfs::Root;
 
 pub use builder::{Descriptor, HostPart, NetDevice, Plan, UserNamespace};
+pub use cgroup_mount::cgroup_owner;
 pub use explain::StepError;
 pub use hooks::hook;
 pub use id_maps::IdMaps;

@@ -74,7 +74,7 @@ pub fn plan_scope(layout: &Layout, scope: &Scope<'_>) -> Result<Saved, Error> {
         groups.push(group);
     }
     let unit = Some(Unit { name, slice, bus, properties });
-    Ok(Saved { driver: Driver::Systemd, groups, taken: false, unit })
+    Ok(Saved { driver: Driver::Systemd, groups, taken: false, owner: None, unit })
 }
 
 /// A cgroup made by systemd.
