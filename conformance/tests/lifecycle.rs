@@ -457,6 +457,32 @@ fn what_the_kernel_cannot_execute_is_an_error_of_start() {
 }
 
 #[test]
+fn the_config_may_be_outside_the_bundle() {
+    corten_only!();
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.args(["echo", "elsewhere"]).write();
+    let config = t.path("other.json");
+    fs::rename(bundle.dir().join("config.json"), &config).unwrap();
+    let dir = bundle.dir().to_str().unwrap().to_owned();
+    let with = |command: &[&str], config: &str, id: &[&str]| {
+        let words = [command, &["--bundle", &dir, "--config", config], id].concat();
+        t.runtime(words).dir(t.dir()).run()
+    };
+    assert_eq!(with(&["run"], "other.json", &[&t.id()]).ok(), "elsewhere\n");
+    let id = t.id();
+    with(&["create"], config.to_str().unwrap(), &[&id]).ok();
+    t.runtime(["delete", "--force", &id]).run().ok();
+    assert_eq!(with(&["check"], "other.json", &[]).ok(), "no faults\n");
+    assert!(with(&["plan"], "other.json", &[]).ok().contains("elsewhere"));
+
+    fs::write(&config, bundle.set("/typo", 1).config().to_string()).unwrap();
+    with(&["run", "--strict"], "other.json", &[&t.id()]).fails_with(1, "/typo: unknown field");
+    with(&["run"], "nowhere.json", &[&t.id()]).fails_with(1, "nowhere.json: no such file or directory");
+    t.assert_clean();
+}
+
+#[test]
 fn the_bundle_is_the_current_directory_by_default() {
     let t = sandbox!();
     let mut bundle = t.bundle();

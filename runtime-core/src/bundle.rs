@@ -135,13 +135,28 @@ impl Bundle {
     }
 
     /// Reads the bundle in a directory.
+    ///
+    /// # Errors
+    /// [`BundleError`], whatever is wrong with the directory or its configuration.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self, BundleError> {
         let dir = dir.as_ref();
+        match Self::load_config(dir, dir.join(CONFIG)) {
+            Err(BundleError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Err(BundleError::NotFound)
+            }
+            loaded => loaded,
+        }
+    }
+
+    /// Reads a bundle whose configuration is another file than its own `config.json`, perhaps outside the directory.
+    ///
+    /// # Errors
+    /// [`BundleError::Dir`] for the directory, [`BundleError::Read`] and [`BundleError::Parse`] for the file.
+    pub fn load_config(dir: impl AsRef<Path>, config: impl AsRef<Path>) -> Result<Self, BundleError> {
+        let (dir, path) = (dir.as_ref(), config.as_ref().to_owned());
         let dir = dir.canonicalize().map_err(|source| BundleError::Dir { dir: dir.into(), source })?;
-        let path = dir.join(CONFIG);
         let bytes = match read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(BundleError::NotFound),
             Err(source) => return Err(BundleError::Read { path, source }),
         };
         match parse_spec(&bytes) {

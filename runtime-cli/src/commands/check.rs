@@ -1,13 +1,11 @@
 //! `corten check`: every fault of a bundle's configuration at once.
 
-use std::path::Path;
-
 use runtime_core::Error;
-use runtime_core::bundle::{Bundle, BundleError};
+use runtime_core::bundle::BundleError;
 use runtime_core::check::{self, Finding, Severity};
 use serde::Serialize;
 
-use super::{bundle_dir, strict};
+use super::{bundle, config_file, strict};
 use crate::failure::{FAILED, Failure, Outcome};
 use crate::flags::Matches;
 use crate::flags::table::{STRICT, TEXT_OR_JSON};
@@ -25,7 +23,7 @@ struct Line<'a> {
 }
 
 pub(crate) fn run(_: &Globals, flags: &Matches) -> Outcome {
-    let findings = findings(&bundle_dir(flags))?;
+    let findings = findings(flags)?;
     match flags.text(&TEXT_OR_JSON)?.unwrap_or("text") {
         "text" => output::print(&text(&findings))?,
         "json" => {
@@ -38,8 +36,8 @@ pub(crate) fn run(_: &Globals, flags: &Matches) -> Outcome {
     Ok(if findings.iter().any(refused) { FAILED } else { 0 })
 }
 
-fn findings(dir: &Path) -> Result<Vec<Finding>, Failure> {
-    let bundle = match Bundle::load(dir) {
+fn findings(flags: &Matches) -> Result<Vec<Finding>, Failure> {
+    let bundle = match bundle(flags) {
         Ok(bundle) => bundle,
         Err(BundleError::Parse { source, .. }) => {
             let pointer = source.pointer().unwrap_or_default().to_owned();
@@ -50,7 +48,7 @@ fn findings(dir: &Path) -> Result<Vec<Finding>, Failure> {
         }
         Err(error) => return Err(Error::from(error).into()),
     };
-    let unknown = strict::unknown(&bundle)?.into_iter().map(|pointer| Finding {
+    let unknown = strict::unknown(&config_file(flags))?.into_iter().map(|pointer| Finding {
         pointer,
         severity: Severity::Warning,
         message: "unknown field, ignored".to_owned(),

@@ -24,11 +24,12 @@ pub(crate) mod update;
 
 use std::path::{Path, PathBuf};
 
-use runtime_core::{Container, Id};
+use runtime_core::bundle::{BundleError, CONFIG};
+use runtime_core::{Bundle, Container, Id};
 
 use crate::failure::Failure;
 use crate::flags::Matches;
-use crate::flags::table::BUNDLE;
+use crate::flags::table::{BUNDLE, CONFIG_FILE};
 use crate::globals::Globals;
 
 /// The container that the first argument names.
@@ -44,4 +45,17 @@ fn id(flags: &Matches) -> Result<Id, Failure> {
 /// The directory of the bundle.
 fn bundle_dir(flags: &Matches) -> PathBuf {
     flags.path(&BUNDLE).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// The file with the configuration: the bundle's own, if no other is given.
+fn config_file(flags: &Matches) -> PathBuf {
+    flags.path(&CONFIG_FILE).map_or_else(|| bundle_dir(flags).join(CONFIG), Path::to_owned)
+}
+
+/// The bundle, with its own configuration or the one given.
+fn bundle(flags: &Matches) -> Result<Bundle, BundleError> {
+    match flags.path(&CONFIG_FILE) {
+        Some(config) => Bundle::load_config(bundle_dir(flags), config),
+        None => Bundle::load(bundle_dir(flags)),
+    }
 }

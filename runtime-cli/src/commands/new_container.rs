@@ -8,11 +8,11 @@ use runtime_core::{Bundle, Container, CreateOptions, Error, Id, Runtime};
 
 use super::receivers::{Newborn, Receivers};
 use super::start::notify_socket;
-use super::{bundle_dir, id, strict};
+use super::{bundle, id, strict};
 use crate::descriptors::Inherited;
 use crate::failure::Failure;
 use crate::flags::Matches;
-use crate::flags::table::{NO_NEW_KEYRING, NO_PIVOT, STRICT};
+use crate::flags::table::{NO_NEW_KEYRING, NO_PIVOT};
 use crate::globals::Globals;
 
 /// A container that is about to be made.
@@ -30,8 +30,8 @@ impl<'a> NewContainer<'a> {
     /// Checks all that can be checked before anything is made.
     pub(super) fn new(globals: &'a Globals, flags: &'a Matches, detach: bool) -> Result<Self, Failure> {
         let id = id(flags)?;
-        let bundle = Bundle::load(bundle_dir(flags)).map_err(Error::from)?;
-        strict::enforce(&bundle, flags.is_set(&STRICT))?;
+        let bundle = bundle(flags).map_err(Error::from)?;
+        strict::enforce(&bundle, flags)?;
         let inherited = globals.descriptors.with_activation(flags)?;
         let receivers = Receivers::connect(flags, has_terminal(&bundle.spec), detach)?;
         globals.root.prepare()?;

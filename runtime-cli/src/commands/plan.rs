@@ -1,11 +1,11 @@
 //! `corten plan`: the program that a bundle compiles to.
 
-use runtime_core::{Bundle, Error, Id};
+use runtime_core::{Error, Id};
 
-use super::{bundle_dir, new_container, strict};
+use super::{bundle, new_container, strict};
 use crate::failure::{Failure, Outcome};
 use crate::flags::Matches;
-use crate::flags::table::{STRICT, TEXT_OR_JSON};
+use crate::flags::table::TEXT_OR_JSON;
 use crate::globals::Globals;
 use crate::output;
 
@@ -13,8 +13,8 @@ use crate::output;
 const ID: &str = "ID";
 
 pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
-    let bundle = Bundle::load(bundle_dir(flags)).map_err(Error::from)?;
-    strict::enforce(&bundle, flags.is_set(&STRICT))?;
+    let bundle = bundle(flags).map_err(Error::from)?;
+    strict::enforce(&bundle, flags)?;
     let options = new_container::options(globals, flags);
     let plan = globals.runtime().plan(&Id::new(ID)?, &bundle, &options)?;
     match flags.text(&TEXT_OR_JSON)?.unwrap_or("text") {

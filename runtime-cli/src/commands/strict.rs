@@ -1,19 +1,24 @@
 //! `--strict`: what is otherwise ignored, as the specification wants, is an error.
 
 use std::fs;
+use std::path::Path;
 
 use runtime_core::Bundle;
-use runtime_core::bundle::{CONFIG, unknown_fields};
+use runtime_core::bundle::unknown_fields;
 use runtime_core::check;
 
+use super::config_file;
 use crate::failure::Failure;
+use crate::flags::Matches;
+use crate::flags::table::STRICT;
 
-/// Refuses a bundle with fields that are unknown or without effect if `strict`, else mentions the unknown ones.
-pub(super) fn enforce(bundle: &Bundle, strict: bool) -> Result<(), Failure> {
+/// Refuses a bundle with fields that are unknown or without effect if `--strict` is given, else mentions the unknown ones.
+pub(super) fn enforce(bundle: &Bundle, flags: &Matches) -> Result<(), Failure> {
+    let strict = flags.is_set(&STRICT);
     if !strict && !::log::log_enabled!(::log::Level::Debug) {
         return Ok(());
     }
-    for pointer in unknown(bundle)? {
+    for pointer in unknown(&config_file(flags))? {
         if strict {
             return Err(Failure::new(format!("{pointer}: unknown field, refused by --strict"))
                 .pointer(Some(&pointer)));
@@ -26,9 +31,8 @@ pub(super) fn enforce(bundle: &Bundle, strict: bool) -> Result<(), Failure> {
     }
 }
 
-/// The fields of a bundle's configuration that the specification does not have.
-pub(super) fn unknown(bundle: &Bundle) -> Result<Vec<String>, Failure> {
-    let path = bundle.dir.join(CONFIG);
-    let bytes = fs::read(&path).map_err(|error| Failure::file("read", &path, error))?;
+/// The fields of a configuration that the specification does not have.
+pub(super) fn unknown(config: &Path) -> Result<Vec<String>, Failure> {
+    let bytes = fs::read(config).map_err(|error| Failure::file("read", config, error))?;
     unknown_fields(&bytes).map_err(|error| Failure::new(error.to_string()))
 }

@@ -25,6 +25,9 @@ pub(crate) const VERSION: Flag = Flag::switch("version", "print the version").sh
 
 pub(crate) const BUNDLE: Flag =
     Flag::value("bundle", "DIR", "directory of the bundle").short("b").default("the current directory");
+pub(crate) const CONFIG_FILE: Flag =
+    Flag::value("config", "FILE", "configuration to use in place of the bundle's")
+        .default("config.json of the bundle");
 pub(crate) const CONSOLE_SOCKET: Flag = Flag::value(
     "console-socket",
     "PATH",
@@ -149,7 +152,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         usage: "",
         arguments: Arguments::Exactly(0),
         trailing: false,
-        flags: &[BUNDLE, STRICT, TEXT_OR_JSON],
+        flags: &[BUNDLE, CONFIG_FILE, STRICT, TEXT_OR_JSON],
         run: commands::check::run,
     },
     Command {
@@ -187,6 +190,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         trailing: false,
         flags: &[
             BUNDLE,
+            CONFIG_FILE,
             CONSOLE_SOCKET,
             PIDFD_SOCKET,
             PID_FILE,
@@ -284,7 +288,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         usage: "",
         arguments: Arguments::Exactly(0),
         trailing: false,
-        flags: &[BUNDLE, NO_PIVOT, NO_NEW_KEYRING, STRICT, TEXT_OR_JSON],
+        flags: &[BUNDLE, CONFIG_FILE, NO_PIVOT, NO_NEW_KEYRING, STRICT, TEXT_OR_JSON],
         run: commands::plan::run,
     },
     Command {
@@ -343,6 +347,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         trailing: false,
         flags: &[
             BUNDLE,
+            CONFIG_FILE,
             CONSOLE_SOCKET,
             PIDFD_SOCKET,
             DETACH,
