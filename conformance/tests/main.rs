@@ -20,6 +20,7 @@ mod limits;
 mod mounts;
 mod namespaces;
 mod netdevices;
+mod no_pivot;
 mod peers;
 mod plan;
 mod process;

@@ -241,18 +241,6 @@ fn roots_that_are_refused() {
 }
 
 #[test]
-fn without_pivot_root() {
-    let t = sandbox!();
-    let mut bundle = t.bundle();
-    bundle.script("echo fine; ls / | grep -c rootfs; cd ..; pwd");
-    assert_eq!(
-        t.on_bundle(["run", "--no-pivot", "--no-new-keyring"], &bundle, &t.id()).run().ok(),
-        "fine\n0\n/\n"
-    );
-    t.assert_clean();
-}
-
-#[test]
 fn a_root_on_a_shared_mount_stays_private() {
     let t = sandbox!(View::Host);
     let mut bundle = t.bundle();

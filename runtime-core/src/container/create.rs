@@ -41,7 +41,8 @@ pub struct CreateOptions<'a> {
     pub inherit: Vec<BorrowedFd<'a>>,
     /// Variables added to the payload's environment, `NAME=value` each.
     pub extra_env: Vec<String>,
-    /// Make the root by moving its mount instead of pivot_root(2), which a root on a ramdisk needs. Less safe.
+    /// Make the root by moving its mount instead of pivot_root(2), which a root on a ramdisk needs. Less safe: the host's mounts
+    /// stay below it, and a payload with `CAP_SYS_ADMIN` can uncover them.
     pub no_pivot: bool,
     /// Leave the payload in the caller's session keyring.
     pub no_new_keyring: bool,

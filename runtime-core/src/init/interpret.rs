@@ -7,6 +7,7 @@ use super::console::{self, Console};
 use super::dev::{self, Node};
 use super::exec;
 use super::fault::{Fault, Result, unless};
+use super::hide;
 use super::hook::{self, Hook, Outcome};
 use super::link::Link;
 use super::mask;
@@ -191,7 +192,10 @@ impl Init {
             }
             Step::PivotRoot { isolate } => mount::pivot(self.slot(0)?, isolate),
             Step::Chroot {} => sys::chroot(c".").map(drop),
-            Step::MoveRoot { hide } => mount::move_root(self.slot(0)?, hide),
+            Step::MoveRoot { proc } => {
+                hide::kernel_views(self.slot(0)?, self.fd(proc))?;
+                mount::move_root(self.slot(0)?)
+            }
             Step::Sethostname { name } => sys::sethostname(name.bytes()).map(drop),
             Step::Setdomainname { name } => sys::setdomainname(name.bytes()).map(drop),
             Step::LoopbackUp {} => net::loopback_up(),

@@ -13,11 +13,13 @@ mod copy;
 mod dev;
 mod exec;
 mod fault;
+mod hide;
 mod hook;
 mod interpret;
 mod link;
 mod mask;
 mod mount;
+mod mountinfo;
 mod net;
 #[allow(dead_code)]
 mod nr;

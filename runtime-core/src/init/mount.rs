@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use super::abi::*;
 use super::copy;
-use super::fault::{Fault, Result, unless};
+use super::fault::{Fault, Result};
 use super::nr;
 use super::path::{Leaf, Root};
 use super::sys::{self, Fd};
@@ -199,6 +199,11 @@ pub(crate) fn private_parent() -> Result<()> {
     apply(dir.raw(), 0, 0, 0, MS_PRIVATE)
 }
 
+/// Keeps what is mounted on a mount here, where others have it too.
+pub(crate) fn make_slave(mount: &Fd) -> Result<()> {
+    apply(mount.raw(), 0, 0, 0, MS_SLAVE)
+}
+
 /// Clones the tree at the current directory and mounts it over itself; it becomes the current directory.
 pub(crate) fn take_root(attrs: &Attrs) -> Result<Fd> {
     let tree = clone_tree(AT_FDCWD, c"", true)?;
@@ -223,25 +228,9 @@ pub(crate) fn pivot(root: &Fd, isolate: bool) -> Result<()> {
 }
 
 /// Moves `root` over the root of the mount namespace, where that one cannot be pivoted.
-pub(crate) fn move_root(root: &Fd, hide: List<'_, Str<'_>>) -> Result<()> {
-    for (index, path) in hide.iter().enumerate() {
-        cover(path.c_str()).map_err(|fault| fault.at(index))?;
-    }
+pub(crate) fn move_root(root: &Fd) -> Result<()> {
     sys::fchdir(root.raw())?;
     sys::mount(Some(c"."), c"/", None, MS_MOVE, None)?;
     sys::chroot(c".")?;
     sys::chdir(c"/").map(drop)
-}
-
-/// Detaches a mount of the host, if the path is one, or covers one that is locked in place.
-fn cover(path: &CStr) -> Result<()> {
-    let slave = sys::mount(None, path, None, u64::from(MS_SLAVE | MS_REC), None);
-    if unless(slave, &[EINVAL, ENOENT])?.is_none() {
-        return Ok(());
-    }
-    let detached = unless(sys::umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW), &[EINVAL, EPERM])?;
-    if detached.is_none() {
-        sys::mount(Some(c"tmpfs"), path, Some(c"tmpfs"), 0, None)?;
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@ use core::ffi::CStr;
 
 use super::abi::*;
 use super::fault::{Fault, Result, unless};
+use super::mountinfo::unescape;
 use super::nr;
 use super::sys::{self, Fd};
 use super::wire::Check;
@@ -181,6 +182,15 @@ impl Buffer {
     fn new(path: &[u8]) -> Result<Self> {
         let mut buffer = Self { bytes: [0; Self::SIZE], len: 0 };
         buffer.push(path)?;
+        Ok(buffer)
+    }
+
+    /// A path of mountinfo.
+    pub(crate) fn unescaped(path: &[u8]) -> Result<Self> {
+        let mut buffer = Self { bytes: [0; Self::SIZE], len: 0 };
+        let room = buffer.bytes.split_last_mut().map(|(_, room)| room).unwrap_or_default();
+        let len = unescape(path, room);
+        buffer.len = len.ok_or(Fault::errno(nr::OPENAT2, ENAMETOOLONG))?;
         Ok(buffer)
     }
 

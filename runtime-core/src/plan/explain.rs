@@ -198,6 +198,9 @@ fn check_words(check: Check) -> &'static str {
         Check::NotRegular => "not a regular file",
         Check::NotDirectory => "not a directory, or reached by a symbolic link",
         Check::Message => "an unexpected message",
+        Check::HostVisible => {
+            "a procfs or sysfs of the host lies below another mount and cannot be hidden from the container"
+        }
         Check::SymlinkLoop => "too many levels of symbolic links",
     }
 }
@@ -205,6 +208,7 @@ fn check_words(check: Check) -> &'static str {
 fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
     if report.kind != Kind::Errno {
         return match (step, check(report)?) {
+            (Step::MoveRoot { .. }, _) => Some("unmount it, or do without --no-pivot"),
             (Step::OpenConsole { .. }, _) => Some("mount a devpts at /dev/pts"),
             _ => None,
         };

@@ -188,9 +188,8 @@ impl<'a> Root<'a> {
                 let flags = libc::MS_SLAVE as u32;
                 builder.add(PROPAGATION, Step::Propagation { path: Str::from("/"), flags });
             }
-            // pivot_root hides the host's procfs and sysfs, which the kernel takes for leave to mount new ones.
-            let hide = [Str::from("/proc"), Str::from("/sys")];
-            builder.add("/root/path", Step::MoveRoot { hide: List::Items(&hide) });
+            let proc = builder.descriptor(Descriptor::Proc);
+            builder.add("/root/path", Step::MoveRoot { proc });
         } else {
             builder.add("/root/path", Step::PivotRoot { isolate: self.shared() });
         }

@@ -94,6 +94,8 @@ numbered! {
         Message = 9,
         /// A symbolic link leads nowhere that can be made.
         SymlinkLoop = 10,
+        /// A procfs or sysfs of the host cannot be hidden.
+        HostVisible = 11,
     }
 
     /// What the host side tells init: on the channel, or `start` on the gate.

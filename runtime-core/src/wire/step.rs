@@ -253,8 +253,8 @@ steps! {
     }
     /// Makes slot 0 the root by `MS_MOVE` and `chroot(2)`, where the host's root is one that cannot be pivoted.
     28 MoveRoot {
-        /// Mounts of the host that are detached first (its procfs and sysfs).
-        hide: List<'a, Str<'a>>
+        /// The host's `/proc`, through which the host's procfs and sysfs are found, to cover them first.
+        proc: Fd
     }
     /// Makes the current directory, which is slot 0, the root with `chroot(2)`, where the mount namespace is others' too.
     70 Chroot {}

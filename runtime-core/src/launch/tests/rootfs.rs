@@ -206,7 +206,7 @@ fn moved_root() {
     }
     let dir = Dir::new("moved");
     let rootfs = File::open(&dir.0).unwrap();
-    let hide = texts(&["/proc", "/sys", "/nowhere"]);
+    let proc = File::open("/proc").unwrap();
     let steps = [
         Step::EnterRootfs { dir: Fd(0) },
         Step::Unshare { kinds: libc::CLONE_NEWNS as u32 },
@@ -216,10 +216,10 @@ fn moved_root() {
         bind("/lib"),
         bind("/lib64"),
         bind("/usr"),
-        Step::MoveRoot { hide: List::Items(&hide) },
+        Step::MoveRoot { proc: Fd(1) },
         Step::Chdir { path: Str::from("/"), last: true },
     ];
-    let ended = run_with(&shell(&steps, "ls /"), 0, &[rootfs.as_fd()]);
+    let ended = run_with(&shell(&steps, "ls /"), 0, &[rootfs.as_fd(), proc.as_fd()]);
     assert_eq!(ended.output, "bin\nlib\nlib64\nusr\n", "{ended:?}");
 }
 
