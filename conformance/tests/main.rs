@@ -1,6 +1,7 @@
 //! The integration tests, one topic per file; each drives the runtime's command and looks at the kernel.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod annotations;
 mod badinput;
 mod cgroups;
 mod cli;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::OCI_VERSION;
 use crate::check::{NAMESPACES, capabilities};
-use crate::config::Hooks;
+use crate::config::{Hooks, PREFIXES};
 use crate::host::has_seccomp_flag;
 use crate::plan::mount_options;
 use crate::seccomp::{ACTIONS, Arch, FLAGS, operators};
@@ -24,7 +24,7 @@ pub struct Features {
     pub mount_options: Vec<&'static str>,
     /// Everything that only Linux has.
     pub linux: LinuxFeatures,
-    /// Annotations with an effect, whose values must not come from an untrusted source.
+    /// Annotations with an effect, or what their names begin with, whose values must not come from an untrusted source.
     pub potentially_unsafe_config_annotations: Vec<&'static str>,
 }
 
@@ -121,7 +121,7 @@ pub fn features() -> Features {
             mount_extensions: MountExtensions { idmap: yes() },
             net_devices: yes(),
         },
-        potentially_unsafe_config_annotations: Vec::new(),
+        potentially_unsafe_config_annotations: PREFIXES.to_vec(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `/linux`: what has no file of its own.
 
 use super::report::{Report, quote};
-use super::{id_maps, ids, resources, schedule, seccomp, sysctl};
+use super::{id_maps, ids, resources, schedule, sysctl};
 use crate::config::{Device, IntelRdt, Linux, NetDevice};
 use crate::pointer;
 
@@ -29,9 +29,6 @@ pub(super) fn check(linux: &Linux, report: &mut Report) {
     }
     if let Some(resources) = &linux.resources {
         resources::check(resources, "/linux/resources", report);
-    }
-    if let Some(seccomp) = &linux.seccomp {
-        seccomp::check(seccomp, report);
     }
     for (name, device) in &linux.net_devices {
         net_device(name, device, report);

@@ -26,7 +26,7 @@ mod version;
 use std::fmt;
 use std::ops::Deref;
 
-use crate::config::{Process, Resources, Spec};
+use crate::config::{Annotations, Process, Resources, Spec};
 pub(crate) use namespaces::TYPES as NAMESPACES;
 use report::Report;
 
@@ -109,6 +109,10 @@ pub fn check(spec: &Spec) -> Vec<Finding> {
     if let Some(linux) = &spec.linux {
         linux::check(linux, &mut report);
         id_maps::check(spec, linux, &mut report);
+        if let Some(seccomp) = &linux.seccomp {
+            let unknown_fails = Annotations::of(&spec.annotations).unknown_syscalls_fail;
+            seccomp::check(seccomp, unknown_fails, &mut report);
+        }
     }
     report.findings
 }

@@ -4,9 +4,10 @@ use super::report::Report;
 use crate::config::Seccomp;
 use crate::seccomp;
 
-pub(super) fn check(seccomp: &Seccomp, report: &mut Report) {
+pub(super) fn check(seccomp: &Seccomp, unknown_fails: bool, report: &mut Report) {
     for seccomp::Error { pointer, fault } in seccomp::check(seccomp) {
-        if fault.is_warning() {
+        let refused = unknown_fails && matches!(fault, seccomp::Fault::UnknownSyscall(_));
+        if fault.is_warning() && !refused {
             report.warning(pointer, fault.to_string());
         } else {
             report.error(pointer, fault.to_string());

@@ -2,7 +2,7 @@
 
 use super::report::{Report, quote};
 use super::version;
-use crate::config::Spec;
+use crate::config::{Annotations, Spec};
 
 /// Longest host or domain name that the kernel takes.
 const MAX_NAME: usize = 64;
@@ -28,9 +28,7 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
             report.error(pointer, format!("the name is longer than {MAX_NAME} bytes"));
         }
     }
-    if spec.annotations.contains_key("") {
-        report.error("/annotations/", "an annotation has an empty key");
-    }
+    annotations(spec, report);
     for (pointer, platform) in [
         ("/windows", &spec.windows),
         ("/solaris", &spec.solaris),
@@ -41,6 +39,21 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
         if platform.is_some() {
             report.warning(pointer, "settings of another platform have no effect");
         }
+    }
+}
+
+fn annotations(spec: &Spec, report: &mut Report) {
+    if spec.annotations.contains_key("") {
+        report.error("/annotations/", "an annotation has an empty key");
+    }
+    let annotations = Annotations::of(&spec.annotations);
+    for (name, fault) in annotations.faults {
+        report.error(format_args!("/annotations/{name}"), fault);
+    }
+    let user = spec.process.as_ref().map(|process| &process.user);
+    if annotations.keep_groups && user.is_some_and(|user| !user.additional_gids.is_empty()) {
+        let message = "no effect: the annotation run.oci.keep_original_groups keeps the caller's groups";
+        report.warning("/process/user/additionalGids", message);
     }
 }
 

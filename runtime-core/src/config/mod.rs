@@ -4,6 +4,7 @@
 //! (namespace types, capabilities, resource limits, actions, options) stay strings, and a missing
 //! required string is an empty one. [`crate::check`] judges them, each with its JSON pointer.
 
+mod annotations;
 mod json;
 mod linux;
 mod mounts;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(crate) use annotations::{Annotations, PREFIXES};
 use json::{is_default, non_empty, object, or_default, unique_map};
 
 pub use linux::{Device, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset};

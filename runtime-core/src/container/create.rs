@@ -18,7 +18,7 @@ use super::{Container, Exit, HookState, OCI_VERSION, Resctrl, Runtime, Status, a
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Placement, Scope};
 use crate::check::Checked;
-use crate::config::{Hook, Hooks, Resources, Seccomp, Spec};
+use crate::config::{Annotations, Hook, Hooks, Resources, Seccomp, Spec};
 use crate::error::{Error, errno_of, errno_text};
 use crate::host::Host;
 use crate::id::Id;
@@ -320,6 +320,9 @@ impl<'a> Draft<'a> {
         let (config, warnings) = Checked::new(&bundle.spec).map_err(Error::Config)?;
         for finding in warnings {
             log::warn!("{finding}");
+        }
+        for name in Annotations::of(&bundle.spec.annotations).unknown {
+            log::debug!("/annotations/{name}: means nothing here, ignored");
         }
         Ok(Self { config, host: Host::get()?, id, bundle, options })
     }

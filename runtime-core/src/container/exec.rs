@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 use super::{Container, Exit, HookState, OCI_VERSION, Status, agent, status, wait};
 use crate::cgroup::{self, Placement, SubCgroup};
 use crate::check::{self, Finding};
-use crate::config;
+use crate::config::{self, Annotations};
 use crate::error::Error;
 use crate::host::Host;
 use crate::launch::descriptors::Sources;
@@ -174,6 +174,7 @@ impl Joining<'_> {
             namespaces: self.record.namespaces,
             chroot: self.record.root != RootMount::Own,
             root: self.record.id_maps.root(),
+            keep_groups: Annotations::of(&self.record.annotations).keep_groups,
             personality: self.record.personality.as_ref(),
             memory_policy: self.record.memory_policy.as_ref(),
             born_in_cgroup: placement.into.is_some(),

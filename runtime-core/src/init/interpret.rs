@@ -126,8 +126,8 @@ impl Init {
                 sys::setns(self.fd(target), kinds)?;
                 self.guard()
             }
-            Step::BecomeRoot { uid, gid } => {
-                process::become_root(uid, gid)?;
+            Step::BecomeRoot { uid, gid, keep_groups } => {
+                process::become_root(uid, gid, keep_groups)?;
                 self.guard()
             }
             Step::Unshare { kinds } => {

@@ -27,8 +27,10 @@ pub(crate) fn reset_signals() -> Result<()> {
 }
 
 /// In a user namespace just entered: its root's ids, without supplementary groups where those may be set.
-pub(crate) fn become_root(uid: u32, gid: u32) -> Result<()> {
-    unless(sys::setgroups(&[]), &[EPERM])?;
+pub(crate) fn become_root(uid: u32, gid: u32, keep_groups: bool) -> Result<()> {
+    if !keep_groups {
+        unless(sys::setgroups(&[]), &[EPERM])?;
+    }
     sys::setresgid(gid, gid, gid)?;
     sys::setresuid(uid, uid, uid).map(drop)
 }

@@ -2,6 +2,7 @@
 
 use super::builder::{Builder, Descriptor};
 use super::process::Payload;
+use crate::config::{Annotations, Spec};
 use crate::wire::{Step, Str};
 
 /// File systems that are labelled by the policy itself, not by an option of the mount.
@@ -43,7 +44,22 @@ impl Payload<'_> {
     }
 }
 
-/// The option by which a new file system gets the label of the container's mounts.
-pub(super) fn context(fstype: &str, label: Option<&str>) -> Option<String> {
-    label.filter(|_| !UNLABELLED.contains(&fstype)).map(|label| format!("context={label}"))
+/// The label of the container's mounts.
+#[derive(Clone, Copy)]
+pub(super) struct MountLabel<'a> {
+    /// The option by which a file system gets it.
+    option: &'a str,
+    label: &'a str,
+}
+
+impl<'a> MountLabel<'a> {
+    pub(super) fn of(spec: &'a Spec) -> Option<Self> {
+        let label = spec.linux.as_ref()?.mount_label.as_deref()?;
+        Some(Self { option: Annotations::of(&spec.annotations).mount_context, label })
+    }
+
+    /// The option for a new file system, where it takes one.
+    pub(super) fn context(self, fstype: &str) -> Option<String> {
+        (!UNLABELLED.contains(&fstype)).then(|| format!("{}={}", self.option, self.label))
+    }
 }

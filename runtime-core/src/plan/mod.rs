@@ -29,7 +29,7 @@ use std::path::Path;
 
 use crate::cgroup::Group;
 use crate::check::Checked;
-use crate::config::{MemoryPolicy, Personality, Process, Seccomp, Spec};
+use crate::config::{Annotations, MemoryPolicy, Personality, Process, Seccomp, Spec};
 use crate::wire::{Fd, Point, Step, Str};
 
 use builder::Builder;
@@ -133,6 +133,8 @@ pub struct JoinOptions<'a> {
     pub chroot: bool,
     /// User and group of the root of its user namespace, as seen inside.
     pub root: (u32, u32),
+    /// The process keeps the caller's groups.
+    pub keep_groups: bool,
     /// The container's execution domain.
     pub personality: Option<&'a Personality>,
     /// The container's memory policy.
@@ -172,7 +174,8 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     let extra_env: Vec<String> = options.extra_env.iter().cloned().chain(notify_env).collect();
     let seccomp = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
     let payload = Payload::of(process, "/process", facts, seccomp, &extra_env)?;
-    let namespaces = Namespaces::of(spec)?;
+    let annotations = Annotations::of(&spec.annotations);
+    let namespaces = Namespaces::of(spec, annotations.keep_groups)?;
     let root = Root::of(spec, facts, &namespaces)?;
 
     let in_user_namespace = namespaces.has(USER);
@@ -228,7 +231,7 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     payload.home(&mut builder);
     payload.labels(&mut builder);
     builder.add("", Step::CloseFds { gate });
-    payload.identity(&mut builder, in_user_namespace);
+    payload.identity(&mut builder, in_user_namespace, annotations.keep_groups);
     payload.look_up(&mut builder);
     payload.host(&mut builder)?;
     payload.filter_with_listener(&mut builder);
@@ -280,7 +283,7 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     payload.home(&mut builder);
     payload.labels(&mut builder);
     builder.add("", Step::CloseFds { gate: None });
-    payload.identity(&mut builder, in_user_namespace);
+    payload.identity(&mut builder, in_user_namespace, options.keep_groups);
     payload.look_up(&mut builder);
     payload.host(&mut builder)?;
     payload.filter_with_listener(&mut builder);
@@ -309,7 +312,7 @@ fn join(builder: &mut Builder, options: &JoinOptions<'_>, kinds: u32) {
     }
     if kinds & USER != 0 {
         let (uid, gid) = options.root;
-        builder.add("", Step::BecomeRoot { uid, gid });
+        builder.add("", Step::BecomeRoot { uid, gid, keep_groups: options.keep_groups });
     }
 }
 

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::builder::{Bind, Builder};
+use super::labels::MountLabel;
 use super::namespaces::Namespaces;
 use super::options::{self, READ_ONLY, SUPERBLOCK};
 use super::paths::{below, clean};
-use super::{Error, MountIds, Options, cgroup_mount, labels};
+use super::{Error, MountIds, Options, cgroup_mount};
 use crate::config::{Mount, Spec};
 use crate::wire::{Attrs, List, Setting, Step, Str};
 
@@ -58,7 +59,7 @@ pub(super) fn plan(
     namespaces: &Namespaces<'_>,
     options: &Options<'_>,
 ) -> Result<Vec<Deferred>, Error> {
-    let label = spec.linux.as_ref().and_then(|linux| linux.mount_label.as_deref());
+    let label = MountLabel::of(spec);
     let mut deferred = Vec::new();
     for (index, mount) in spec.mounts.iter().enumerate() {
         let entry = Entry::read(mount, index)?;
@@ -163,9 +164,9 @@ impl<'a> Entry<'a> {
         &self,
         builder: &mut Builder,
         fstype: &str,
-        label: Option<&str>,
+        label: Option<MountLabel<'_>>,
     ) -> Result<Option<Deferred>, Error> {
-        let context = labels::context(fstype, label);
+        let context = label.and_then(|label| label.context(fstype));
         let mut words = self.settings();
         words.extend(context.as_deref());
         let only_mount_can = self.options.superblock & libc::MS_I_VERSION != 0;

@@ -60,6 +60,8 @@ pub(super) struct Namespaces<'a> {
     list: &'a [Namespace],
     /// Those in which something is changed that the host must not see.
     changed: u32,
+    /// The caller's groups are kept in a user namespace.
+    keep_groups: bool,
     /// The ids of the user namespace.
     pub(super) maps: IdMaps,
     /// What the clocks of a new time namespace differ by, as the kernel reads it.
@@ -71,10 +73,11 @@ pub(super) struct Namespaces<'a> {
 }
 
 impl<'a> Namespaces<'a> {
-    pub(super) fn of(spec: &'a Spec) -> Result<Self, Error> {
+    pub(super) fn of(spec: &'a Spec, keep_groups: bool) -> Result<Self, Error> {
         let list = spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
         let (maps, time_offsets) = (IdMaps::of(spec), time_offsets(spec));
-        let mut namespaces = Self { list, changed: changed(spec), maps, time_offsets, new: 0, joined: 0 };
+        let mut namespaces =
+            Self { list, changed: changed(spec), keep_groups, maps, time_offsets, new: 0, joined: 0 };
         for (index, namespace) in list.iter().enumerate() {
             let Some(kind) = kind(&namespace.typ) else {
                 return Err(Error::unknown(format!("/linux/namespaces/{index}/type"), &namespace.typ));
@@ -131,7 +134,7 @@ impl<'a> Namespaces<'a> {
 
     fn become_root(&self, builder: &mut Builder, origin: String) {
         let (uid, gid) = self.maps.root();
-        builder.add(origin, Step::BecomeRoot { uid, gid });
+        builder.add(origin, Step::BecomeRoot { uid, gid, keep_groups: self.keep_groups });
     }
 
     /// Leaves the runtime's namespaces.

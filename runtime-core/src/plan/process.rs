@@ -88,14 +88,14 @@ impl<'a> Payload<'a> {
     /// but may be in, and as the user after, for one that root cannot reach.
     ///
     /// In a user namespace the groups are gone already, and there may be no right to set them.
-    pub(super) fn identity(&self, builder: &mut Builder, in_user_namespace: bool) {
+    pub(super) fn identity(&self, builder: &mut Builder, in_user_namespace: bool, keep_groups: bool) {
         let Process { user, cwd, capabilities, no_new_privileges, .. } = self.process;
         let bounding = capabilities.as_ref().map_or(0, |sets| self.mask(&sets.bounding));
         let cwd = Str::from(cwd.as_str());
 
         builder.add(self.at("/cwd"), Step::Chdir { path: cwd, last: false });
         builder.add(self.at("/capabilities/bounding"), Step::CapBound { keep: bounding });
-        if !(in_user_namespace && user.additional_gids.is_empty()) {
+        if !(keep_groups || in_user_namespace && user.additional_gids.is_empty()) {
             let groups = List::Items(&user.additional_gids);
             let lenient = groups.is_empty() && self.facts.in_user_namespace;
             builder.add(self.at("/user/additionalGids"), Step::SetGroups { groups, lenient });

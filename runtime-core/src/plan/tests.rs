@@ -496,6 +496,7 @@ fn propagation() {
 
 fn join() -> JoinOptions<'static> {
     JoinOptions {
+        keep_groups: false,
         id: "web",
         root: (0, 0),
         personality: None,

@@ -66,13 +66,15 @@ steps! {
         /// `CLONE_NEW*` bits: one for a file, any for a pidfd.
         kinds: u32,
     }
-    /// In a user namespace just entered: no groups where that may be set, then the ids of its root, or the first ones that
+    /// In a user namespace just entered: no groups where that may be set and none are kept, then the ids of its root, or the first ones that
     /// are mapped.
     6 BecomeRoot {
         /// User.
         uid: u32,
         /// Group.
         gid: u32,
+        /// Keep the groups of the caller.
+        keep_groups: bool,
     }
     /// `unshare(2)`.
     7 Unshare {
