@@ -183,6 +183,7 @@ fn bad_values_of_resources() {
         &[
             ("/linux/resources/devices/1/type", json!("p"), ""),
             ("/linux/resources/devices/1/access", json!("rx"), ""),
+            ("/linux/resources/devices/1/access", json!("a"), ""),
             ("/linux/resources/devices/1/major", json!(-2), ""),
             ("/linux/resources/devices/1/minor", json!(1_048_576), ""),
             ("/linux/resources/memory/limit", json!(-2), ""),
@@ -232,6 +233,7 @@ fn values_without_effect_are_warnings() {
             ("/mounts/1/options/2", json!("mode=755"), ""),
             ("/linux/resources/memory/kernel", json!(1), ""),
             ("/linux/resources/memory/useHierarchy", json!(false), ""),
+            ("/linux/resources/devices/1/access", json!("rwa"), ""),
         ],
     );
 }

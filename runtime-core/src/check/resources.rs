@@ -70,10 +70,19 @@ fn device_rule(rule: &DeviceRule, at: &str, report: &mut Report) {
                 .hint("-1 means any");
         }
     }
-    if let Some(access) =
-        rule.access.as_ref().filter(|access| access.contains(|letter| !"rwm".contains(letter)))
-    {
-        report.error(format_args!("{at}/access"), format!("{} is not made of r, w and m", quote(access)));
+    if let Some(access) = &rule.access {
+        device_access(access, format_args!("{at}/access"), report);
+    }
+}
+
+fn device_access(access: &str, pointer: impl Display, report: &mut Report) {
+    if access.contains(|letter| !"rwma".contains(letter)) || access.chars().all(|letter| letter == 'a') {
+        report.error(pointer, format!("{} is not made of r, w and m", quote(access)));
+    } else if access.contains('a') {
+        // Some write it for "all"; peers pass over it.
+        report
+            .warning(pointer, format!("the letter a in {} has no effect", quote(access)))
+            .hint("all access is rwm");
     }
 }
 

@@ -100,6 +100,7 @@ fn parse(index: usize, rule: &DeviceRule) -> Result<Rule, Error> {
             'r' => READ,
             'w' => WRITE,
             'm' => MKNOD,
+            'a' => 0,
             _ => return Err(invalid("access", format!("{letter:?} is none of r, w, m"))),
         };
     }
@@ -179,6 +180,12 @@ mod tests {
         assert!(verdict(&rules, BLOCK, 8, 0, MKNOD));
         assert!(!verdict(&rules, BLOCK, 8, 0, READ));
         assert!(!verdict(&rules, CHAR, 10, 200, READ | WRITE));
+    }
+
+    #[test]
+    fn a_letter_without_effect_is_passed_over() {
+        let rule = DeviceRule { access: Some("rwa".into()), ..DeviceRule::default() };
+        assert_eq!(parse(0, &rule).unwrap().access, READ | WRITE);
     }
 
     #[test]
