@@ -1,4 +1,4 @@
-"""What the runners of both suites share: the table of results, one line for each test.
+"""What the runners of the suites share: reading TAP, and the table of results, one line for each test.
 
     # RUNTIME	VERSION	DATE
     VERDICT	TEST	REASON
@@ -6,10 +6,44 @@
 
 import datetime
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+RESULT = re.compile(r"^(ok|not ok) \d+ (?:- )?(.*?)(?: in \d+(?:ms|sec))?(?: # skip ?(.*))?$")
+
+
+def tap(lines):
+    """The verdict and name of each test of a TAP document, with the reason of a skip or the comments on a failure."""
+    count, planned = 0, 0
+    for number, line in enumerate(lines):
+        if re.fullmatch(r"1\.\.\d+", line):
+            planned = int(line[3:])
+        result = RESULT.match(line)
+        if not result:
+            continue
+        count += 1
+        verdict, name, skipped = result.groups()
+        if verdict == "not ok":
+            yield "fail", name, comments(lines[number + 1:])
+        elif skipped is not None:
+            yield "skip", name, [skipped]
+        else:
+            yield "pass", name, []
+    if count != planned or not planned:
+        yield "fail", "all of it", [f"{count} tests of {planned}"]
+
+
+def comments(lines):
+    """The comments that the lines begin with."""
+    about = []
+    for line in lines:
+        if not line.startswith("#"):
+            break
+        about.append(line.lstrip("# "))
+    return about
 
 
 def runtime_path(name):
@@ -38,7 +72,7 @@ class Table:
 
     def add(self, verdict, test, reason=""):
         self.totals[verdict] = self.totals.get(verdict, 0) + 1
-        line = f"{verdict}\t{test}\t{reason}".expandtabs(1) if "\t" in reason else f"{verdict}\t{test}\t{reason}"
+        line = "\t".join([verdict, test, reason.replace("\t", " ")])
         print(line, file=self.file, flush=True)
         print(line, flush=True)
 

@@ -26,7 +26,7 @@ fn wrapper(t: &Sandbox) -> (PathBuf, PathBuf) {
 /// A busybox image as a docker archive.
 fn image(t: &Sandbox) -> PathBuf {
     let path = t.path("bb.tar");
-    let make = concat!(env!("CARGO_MANIFEST_DIR"), "/vm/mkimage");
+    let make = concat!(env!("CARGO_MANIFEST_DIR"), "/suites/engines/mkimage");
     t.command([Path::new(make), &path, Path::new(IMAGE)]).run().ok();
     path
 }

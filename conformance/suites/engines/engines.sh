@@ -158,7 +158,7 @@ check() {
 echo "# $("$RT" --version | head -n 2 | paste -sd " "), $(id -un)"
 "$here/mkimage" "$work/bb.tar" "$image"
 # shellcheck source=/dev/null
-for file in "$here"/engines/*.sh; do
+for file in "$here"/tests/*.sh; do
     . "$file"
 done
 if [ "$(id -u)" = 0 ]; then
