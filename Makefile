@@ -3,7 +3,7 @@
 #   make            the release binary, static
 #   make demo       a container that shows what it sees
 #   make test       everything that CI checks
-#   make conformance   third parties' suites, with corten and a peer (long)
+#   make conformance   third parties' suites and the engines, with corten or RUNTIME=PATH (hours)
 #   make bench      corten beside the installed peers
 #   make install    to $(PREFIX)/bin
 
@@ -19,7 +19,16 @@ FLAGS := $(if $(filter $(HOST),$(TARGET)),RUSTFLAGS="$(STATIC_GLIBC)",)
 OUT := $(or $(CARGO_TARGET_DIR),target)
 CORTEN := $(OUT)/$(TARGET)/release/corten
 
-.PHONY: release glibc aarch64 demo test deps lint unit integration bench install clean
+# Third parties' suites, what they are built from, and the tables of what they found.
+SUITES := $(abspath $(OUT)/suites)
+TABLES := $(abspath $(OUT)/tables)
+RUNTIME ?= $(CORTEN)
+PEER := $(SUITES)/runc/bin/runc
+TOPICS := cgroups events update limits systemd labels
+ENGINES := systemd:.(what|exec)|own.network|terminals|user.namespace|a.pod|build
+RUNS := integration engines engines-rootless runtime-tools runc runc-systemd runc-rootless runc-rootless-systemd
+
+.PHONY: release glibc aarch64 demo test deps lint unit integration tests suites runtime-tools machine conformance bench install clean
 
 release:
 	$(FLAGS) cargo build --release --locked --target $(TARGET) -p corten
@@ -35,7 +44,7 @@ demo: release
 	$(FLAGS) cargo build --release --locked --target $(TARGET) -p demo
 	demo/run $(CORTEN) $(OUT)/$(TARGET)/release/demo
 
-test: deps lint unit integration
+test: deps lint unit integration runtime-tools machine
 
 lint:
 	cargo fmt --all --check
@@ -47,20 +56,35 @@ unit:
 deps:
 	conformance/install-deps.sh
 
-integration: release
-	CORTEN=$(abspath $(CORTEN)) cargo test --locked -p conformance
+# The integration tests as one static program, for here and for the machine.
+tests:
+	mkdir -p $(SUITES)/integration
+	cp "$$($(FLAGS) cargo test --locked --target $(TARGET) -p conformance --test conformance --no-run \
+	    --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)" $(SUITES)/integration/conformance
 
-# The suites' own failures are theirs; `results` fails where corten is behind the peer.
-runtime-tools: release
+integration: release tests
+	$(FLAGS) CORTEN=$(abspath $(CORTEN)) cargo test --locked --target $(TARGET) -p conformance
+
+suites:
 	conformance/suites/runtime-tools/build $(SUITES)
 	conformance/suites/runc/build $(SUITES)
-	-conformance/suites/runtime-tools/run $(SUITES) $(CORTEN) $(TABLES)/runtime-tools.host.corten.tsv
-	-conformance/suites/runtime-tools/run $(SUITES) $(RUNTIME) $(TABLES)/runtime-tools.host.$(PEER).tsv
-	conformance/suites/results $(TABLES)/runtime-tools.md $(TABLES)/runtime-tools.host.*.tsv
 
-conformance: runtime-tools
-	-conformance/suites/runc/run $(SUITES) $(CORTEN) $(TABLES)/runc.host.corten.tsv
-	-conformance/suites/runc/run $(SUITES) $(RUNTIME) $(TABLES)/runc.host.$(PEER).tsv
+# The suites' own failures are theirs; `results` fails where corten is behind the peer.
+runtime-tools: release deps suites
+	-conformance/suites/runtime-tools/run $(SUITES) $(CORTEN) $(TABLES)/ci/runtime-tools.host.corten.tsv
+	-conformance/suites/runtime-tools/run $(SUITES) $(PEER) $(TABLES)/ci/runtime-tools.host.runc.tsv
+	conformance/suites/results $(TABLES)/ci/runtime-tools.md $(TABLES)/ci/runtime-tools.*.tsv
+
+# In the virtual machine: the topics of the integration tests that this host may not have all of, and each engine once.
+machine: release deps tests
+	conformance/suites/machine $(SUITES) $(CORTEN) $(TABLES)/ci "integration:$(TOPICS)" "engines:$(ENGINES)"
+	conformance/suites/machine $(SUITES) $(CORTEN) $(TABLES)/ci "engines-rootless:$(ENGINES)"
+
+# All of it with RUNTIME. Each run has a table; RESULTS.md has those of all runtimes that were tried.
+conformance: release deps suites tests
+	-for suite in runtime-tools runc; do \
+	    conformance/suites/$$suite/run $(SUITES) $(RUNTIME) $(TABLES)/$$suite.host.$(notdir $(RUNTIME)).tsv; done
+	-for run in $(RUNS); do conformance/suites/machine $(SUITES) $(RUNTIME) $(TABLES) $$run; done
 	conformance/suites/results conformance/RESULTS.md $(TABLES)/*.tsv
 
 bench: release
