@@ -205,6 +205,7 @@ impl Error {
             Self::Cgroup(error) => error.pointer().map(str::to_owned),
             Self::IntelRdt { pointer, .. } => Some((*pointer).to_owned()),
             Self::Launch(error) => error.pointer().map(str::to_owned),
+            Self::Host(error) => error.pointer().map(str::to_owned),
             Self::Rootfs { .. } => Some("/root/path".to_owned()),
             Self::Agent { .. } => Some("/linux/seccomp/listenerPath".to_owned()),
             Self::AgentSilent => Some("/linux/seccomp".to_owned()),

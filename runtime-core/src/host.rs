@@ -9,9 +9,10 @@ use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::read;
 
+use crate::config::Seccomp;
 use crate::init;
 use crate::plan::Facts;
-use crate::seccomp::{self, ACTIONS, FLAGS, flag};
+use crate::seccomp::{self, flag};
 use crate::sys;
 
 /// The oldest kernel with everything that is used without a fallback: `clone3` into a cgroup, `openat2`, the mount
@@ -50,8 +51,18 @@ pub enum Error {
         value: String,
     },
     /// The kernel lacks what a profile of system calls needs.
-    #[error("/linux/seccomp: the kernel does not support {0}")]
-    Seccomp(&'static str),
+    #[error(transparent)]
+    Seccomp(seccomp::Error),
+}
+
+impl Error {
+    /// The JSON pointer of the config value at fault, where one is.
+    pub fn pointer(&self) -> Option<&str> {
+        match self {
+            Self::Seccomp(error) => Some(&error.pointer),
+            _ => None,
+        }
+    }
 }
 
 /// This host.
@@ -112,21 +123,10 @@ pub(crate) fn has_seccomp_flag(flag: u32) -> bool {
     sys::seccomp_has_flags(flag | listener)
 }
 
-/// Makes sure that the kernel can load a filter, which init does only when the container starts.
-pub(crate) fn can_filter(program: &[u8], flags: u32) -> Result<(), Error> {
-    if !sys::seccomp_has_flags(flags) {
-        let mut unknown = FLAGS.iter().filter(|(_, flag)| flags & flag != 0 && !has_seccomp_flag(*flag));
-        return Err(Error::Seccomp(unknown.next().map_or("such filters", |(name, _)| name)));
-    }
-    let mut results = seccomp::results(program);
-    results.sort_unstable();
-    results.dedup();
-    let name =
-        |result| ACTIONS.iter().find(|(_, known)| *known == result).map_or("the filter", |(name, _)| name);
-    match results.into_iter().find(|result| !sys::seccomp_has_action(*result)) {
-        Some(missing) => Err(Error::Seccomp(name(missing))),
-        None => Ok(()),
-    }
+/// Makes sure that the kernel has what a profile asks for, which init could say only when the container starts.
+pub(crate) fn can_filter(profile: &Seccomp) -> Result<(), Error> {
+    let lacking = seccomp::lacking(profile, sys::seccomp_has_flags, sys::seccomp_has_action);
+    lacking.map_or(Ok(()), |error| Err(Error::Seccomp(error)))
 }
 
 /// Opens `/proc` and makes sure that nothing stands in its place.

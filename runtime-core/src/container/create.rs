@@ -20,7 +20,7 @@ use crate::cgroup::{self, Placement, Scope};
 use crate::check::Checked;
 use crate::config::{Annotations, Hook, Hooks, Resources, Seccomp, Spec};
 use crate::error::{Error, errno_of, errno_text};
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::id::Id;
 use crate::launch::descriptors::Sources;
 use crate::launch::gate::{self, GATE};
@@ -324,7 +324,9 @@ impl<'a> Draft<'a> {
         for name in Annotations::of(&bundle.spec.annotations).unknown {
             log::debug!("/annotations/{name}: means nothing here, ignored");
         }
-        Ok(Self { config, host: Host::get()?, id, bundle, options })
+        let draft = Self { config, host: Host::get()?, id, bundle, options };
+        draft.seccomp().map_or(Ok(()), host::can_filter)?;
+        Ok(draft)
     }
 
     /// The container's limits and device rules.

@@ -19,10 +19,8 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 
 use crate::error::{errno_of, errno_text};
-use crate::host;
 use crate::plan::{Descriptor, HostPart, Plan};
 use crate::sys;
-use crate::wire::Step;
 use descriptors::Sources;
 
 pub(crate) use spawn::Child;
@@ -129,9 +127,6 @@ pub enum Error {
         /// The kernel's answer.
         errno: Errno,
     },
-    /// The host lacks something that the plan needs.
-    #[error(transparent)]
-    Host(#[from] host::Error),
 }
 
 impl Error {
@@ -153,7 +148,6 @@ impl Error {
     pub fn pointer(&self) -> Option<&str> {
         match self {
             Self::System { .. } => None,
-            Self::Host(_) => Some("/linux/seccomp"),
             Self::Memory { .. } => Some("/linux/resources/memory/limit"),
             Self::Namespace { pointer, .. }
             | Self::NotNamespace { pointer, .. }
@@ -192,9 +186,7 @@ impl Error {
     /// The kernel's answer, where there was one.
     pub fn errno(&self) -> Option<Errno> {
         match self {
-            Self::NotNamespace { .. } | Self::OwnNamespace { .. } | Self::IdMap { .. } | Self::Host(_) => {
-                None
-            }
+            Self::NotNamespace { .. } | Self::OwnNamespace { .. } | Self::IdMap { .. } => None,
             Self::System { errno, .. }
             | Self::Namespace { errno, .. }
             | Self::Source { errno, .. }
@@ -217,11 +209,6 @@ pub(crate) struct Payload<'a> {
 
 /// Starts init with a plan.
 pub(crate) fn launch(plan: &Plan, sources: &Sources<'_>, payload: &Payload<'_>) -> Result<Child, Error> {
-    for (step, _) in plan.steps() {
-        if let Step::LoadSeccomp { program, flags } = step {
-            host::can_filter(program.0, flags)?;
-        }
-    }
     let opened = descriptors::open_all(plan, sources)?;
     let extra: Vec<BorrowedFd<'_>> = opened.iter().map(AsFd::as_fd).collect();
     let own = (std::io::stdin(), std::io::stdout(), std::io::stderr());

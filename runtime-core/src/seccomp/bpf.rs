@@ -39,13 +39,6 @@ impl Instruction {
         let [k0, k1, k2, k3] = self.k.to_ne_bytes();
         [c0, c1, self.jt, self.jf, k0, k1, k2, k3]
     }
-
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let [c0, c1, jt, jf, k0, k1, k2, k3] = bytes.try_into().ok()?;
-        let (code, k) = (u16::from_ne_bytes([c0, c1]), u32::from_ne_bytes([k0, k1, k2, k3]));
-        Some(Self { code, jt, jf, k })
-    }
 }
 
 /// Where a jump goes.

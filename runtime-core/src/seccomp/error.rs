@@ -28,6 +28,8 @@ pub enum Fault {
         "unknown seccomp flag {0:?}: use one of SECCOMP_FILTER_FLAG_{{TSYNC,LOG,SPEC_ALLOW,WAIT_KILLABLE_RECV}}"
     )]
     UnknownFlag(String),
+    #[error("{0} has no effect without a rule with SCMP_ACT_NOTIFY: remove it")]
+    FlagUnused(String),
     #[error(
         "unknown seccomp architecture {0:?}: use a name of the runtime specification, SCMP_ARCH_X86_64 for one"
     )]
@@ -58,11 +60,19 @@ pub enum Fault {
         "the filter has {0} instructions, but the kernel takes {MAX_INSTRUCTIONS}: remove rules or architectures"
     )]
     TooLong(usize),
+    #[error(
+        "the kernel has no filters of system calls: use one with CONFIG_SECCOMP_FILTER, or remove the profile"
+    )]
+    NoFilters,
+    #[error("the kernel does not know {0}: use a newer one, or another action")]
+    NoAction(String),
+    #[error("the kernel does not know {0}: use a newer one, or remove the flag")]
+    NoFlag(String),
 }
 
 impl Fault {
-    /// The filter can be made all the same: a profile may name system calls of kernels to come, or none for this machine.
+    /// The filter can be made all the same: a profile may name system calls of kernels to come, or say what has no effect.
     pub fn is_warning(&self) -> bool {
-        matches!(self, Fault::UnknownSyscall(_) | Fault::NoName)
+        matches!(self, Fault::UnknownSyscall(_) | Fault::NoName | Fault::FlagUnused(_))
     }
 }

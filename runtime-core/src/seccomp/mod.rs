@@ -1,6 +1,6 @@
 //! A seccomp profile compiled to classic BPF.
 //!
-//! [`compile`] is a pure function: what the kernel has is asked elsewhere. It goes in three steps: `profile`
+//! [`compile`] is a pure function; `kernel` says what the running kernel would have to know. It goes in three steps: `profile`
 //! turns every name into a number, `verdicts` finds for each architecture which numbers have the same
 //! result, `program` writes that as a binary search.
 //!
@@ -13,6 +13,7 @@
 mod arch;
 mod bpf;
 mod error;
+mod kernel;
 mod profile;
 mod program;
 mod tables;
@@ -21,6 +22,7 @@ mod verdicts;
 pub use arch::Arch;
 pub use bpf::Instruction;
 pub use error::{Error, Fault};
+pub(crate) use kernel::lacking;
 pub(crate) use profile::{ACTIONS, FLAGS, operators};
 
 use profile::Profile;
@@ -32,8 +34,6 @@ const MAX_INSTRUCTIONS: usize = 4096;
 
 /// Values that a filter returns.
 mod action {
-    /// The bits beside the number that comes with an action.
-    pub(super) const MASK: u32 = 0xffff_0000;
     pub(super) const KILL_THREAD: u32 = 0;
     pub(super) const KILL_PROCESS: u32 = 0x8000_0000;
     pub(super) const TRAP: u32 = 0x0003_0000;
@@ -91,13 +91,6 @@ pub fn compile(config: &config::Seccomp, native: Arch) -> Result<Filter, Error> 
         return Err(Error { pointer, fault: Fault::TooLong(program.len()) });
     }
     Ok(Filter { program, flags: profile.flags })
-}
-
-/// The actions that a program can have as its result, without the numbers that come with them; some of them repeatedly.
-pub(crate) fn results(program: &[u8]) -> Vec<u32> {
-    let instructions = program.chunks_exact(size_of::<Instruction>()).filter_map(Instruction::from_bytes);
-    let results = instructions.filter(|instruction| instruction.code == bpf::RETURN);
-    results.map(|instruction| instruction.k & action::MASK).collect()
 }
 
 #[cfg(any(test, fuzzing))]

@@ -170,7 +170,7 @@ fn read_action(name: &str) -> Result<u32, Fault> {
     find(&ACTIONS, name).ok_or_else(|| Fault::UnknownAction(name.to_owned()))
 }
 
-fn find<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
+pub(super) fn find<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
     table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
 }
 
@@ -194,16 +194,25 @@ fn read_flags(names: Option<&[String]>, notify: bool, faults: &mut Faults) -> u3
     // A filter without this one turns speculation off: slow, and of no use against a container's own code.
     let Some(names) = names else { return flags | flag::SPEC_ALLOW };
     for (index, name) in names.iter().enumerate() {
-        let known = find(&FLAGS, name).ok_or_else(|| Fault::UnknownFlag(name.clone()));
-        flags |= match faults.keep(format_args!("/flags/{index}"), known) {
-            // With a listener the kernel wants to report a failure to synchronise as ESRCH.
-            Some(flag::TSYNC) if notify => flag::TSYNC | flag::TSYNC_ESRCH,
-            // The kernel refuses it without a listener, for which it would have no meaning.
-            Some(flag::WAIT_KILLABLE_RECV) if !notify => 0,
-            flag => flag.unwrap_or(0),
+        let known = match find(&FLAGS, name) {
+            Some(flag::WAIT_KILLABLE_RECV) if !notify => Err(Fault::FlagUnused(name.clone())),
+            known => known.ok_or_else(|| Fault::UnknownFlag(name.clone())),
         };
+        let flag = faults.keep(format_args!("/flags/{index}"), known);
+        flags |= flag.map_or(0, |flag| flag_bits(flag, notify));
     }
     flags
+}
+
+/// A flag as seccomp(2) takes it, beside a listener or without one.
+pub(super) fn flag_bits(flag: u32, notify: bool) -> u32 {
+    match flag {
+        // With a listener the kernel wants to report a failure to synchronise as ESRCH.
+        flag::TSYNC if notify => flag::TSYNC | flag::TSYNC_ESRCH,
+        // The kernel refuses it without a listener, for which it would have no meaning.
+        flag::WAIT_KILLABLE_RECV if !notify => 0,
+        flag => flag,
+    }
 }
 
 /// All conditions must hold; but where two are on the same argument, any one of all.

@@ -230,15 +230,21 @@ fn descriptors_that_do_not_fit() {
 }
 
 /// Runs a test where a system call answers `errno`, as in a container with a seccomp profile.
-#[allow(unsafe_code)]
 fn refusing(call: libc::c_long, errno: Errno, test: impl FnOnce() + Send) {
     let filter = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
-    let mut program = [
+    let program = [
         filter(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
         filter(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call as u32),
         filter(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
         filter(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
+    under(&program, test);
+}
+
+/// Runs a test in a thread under a filter.
+#[allow(unsafe_code)]
+pub(super) fn under(program: &[libc::sock_filter], test: impl FnOnce() + Send) {
+    let mut program = program.to_vec();
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };

@@ -115,6 +115,17 @@ fn an_unknown_call_is_a_warning() {
     compile(&profile, Arch::X86_64).unwrap();
 }
 
+#[test]
+fn a_flag_without_effect_is_a_warning() {
+    let flags = ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
+    let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": flags});
+    let profile = serde_json::from_value(profile).unwrap();
+    let faults = check(&profile);
+    assert!(faults.len() == 1 && faults[0].fault.is_warning(), "{faults:?}");
+    assert_eq!(faults[0].pointer, "/linux/seccomp/flags/1");
+    assert_eq!(compile(&profile, Arch::X86_64).unwrap().flags, 0b10);
+}
+
 /// A profile with many faults: each is found.
 #[test]
 fn all_at_once() {

@@ -16,6 +16,8 @@ mod emulator;
 mod faults;
 pub(super) mod fuzz;
 #[cfg(test)]
+mod kernel;
+#[cfg(test)]
 mod loaded;
 mod model;
 #[cfg(test)]
