@@ -45,8 +45,9 @@ pub(super) fn ranges(profile: &Profile, token: u32) -> Vec<Range> {
     }
     let arch = profile.arches.iter().copied().find(|arch| arch.token == token);
     let calls = calls(profile, arch);
-    if arch == Some(Arch::ARM) {
-        // Else one private call in the profile would make all numbers below it known ones.
+    let private = |call: &Call<'_>| call.number >= ARM_PRIVATE;
+    if arch == Some(Arch::ARM) && calls.last().is_some_and(private) {
+        // Else this call would make all numbers below it known ones.
         ranges.section(0, ARM_PRIVATE - 1, arch, &calls);
         ranges.section(ARM_PRIVATE, u32::MAX, arch, &calls);
     } else {

@@ -12,7 +12,7 @@ pub(super) const ENOSYS: u32 = action::ERRNO | 38;
 const X32: u32 = 0x4000_0000;
 
 pub(super) struct Model {
-    default: u32,
+    pub(super) default: u32,
     /// A call unknown to the profile is left to the kernel.
     forgiving: bool,
     listed: Vec<Arch>,
@@ -76,14 +76,26 @@ impl Model {
         let Some(arch) = self.arch_of(call) else {
             return if call.number == u32::MAX { self.default } else { action::KILL_THREAD };
         };
-        let rules = self.rules.get(&(arch.name(), call.number)).map_or(&[][..], Vec::as_slice);
-        let holding = rules.iter().filter_map(|rule| Some((holds(arch, rule, call)?, rule.action)));
-        // Of equals, the first.
-        match holding.min_by_key(|(rank, _)| rank.clone()) {
-            Some((_, action)) => action,
+        match self.holding(call).first() {
+            Some(action) => *action,
             None if !self.forgiving && self.newer(arch, call.number) => ENOSYS,
             None => self.default,
         }
+    }
+
+    /// The actions of all rules that hold for a call, by rank; of equals, the first in the profile comes first.
+    pub(super) fn holding(&self, call: &Call) -> Vec<u32> {
+        let Some(arch) = self.arch_of(call) else { return Vec::new() };
+        let rules = self.rules_for(arch, call.number).iter();
+        let mut holding: Vec<_> =
+            rules.filter_map(|rule| Some((holds(arch, rule, call)?, rule.action))).collect();
+        holding.sort_by_key(|(rank, _)| rank.clone());
+        holding.into_iter().map(|(_, action)| action).collect()
+    }
+
+    /// What the rules say on a number, without those of the default action.
+    fn rules_for(&self, arch: Arch, number: u32) -> &[Rule] {
+        self.rules.get(&(arch.name(), number)).map_or(&[], Vec::as_slice)
     }
 
     /// The listed architecture to which a call belongs.
@@ -96,16 +108,18 @@ impl Model {
     }
 
     /// How many conditions the rules for a call have, without those of the default action.
-    pub(super) fn conditions_for(&self, arch: Arch, number: u32) -> usize {
-        let rules = self.rules.get(&(arch.name(), number)).map_or(&[][..], Vec::as_slice);
+    pub(super) fn conditions_for(&self, call: &Call) -> usize {
+        let rules = self.arch_of(call).map_or(&[][..], |arch| self.rules_for(arch, call.number));
         rules.iter().map(|rule| rule.conditions.len().max(1)).sum()
     }
 
     /// The call is newer than all that the profile names, or the way by which s390 says so.
     fn newer(&self, arch: Arch, number: u32) -> bool {
-        let private = |number: u32| arch == Arch::ARM && number >= 0xf0000;
-        let named = self.named.get(arch.name()).into_iter().flatten();
-        let newest = named.filter(|known| private(**known) == private(number)).max();
+        let named = || self.named.get(arch.name()).into_iter().flatten();
+        // ARM's private calls are numbered for themselves, if the profile knows any.
+        let privately = arch == Arch::ARM && named().any(|known| *known >= 0xf0000);
+        let private = |number: u32| privately && number >= 0xf0000;
+        let newest = named().filter(|known| private(**known) == private(number)).max();
         let s390 = [Arch::S390, Arch::S390X].contains(&arch) && number == 0;
         newest.is_some_and(|newest| number > *newest || s390)
     }

@@ -32,7 +32,9 @@ impl Random {
     }
 }
 
-const ACTIONS: [&str; 8] = ["KILL", "KILL_THREAD", "KILL_PROCESS", "TRAP", "ERRNO", "TRACE", "ALLOW", "LOG"];
+/// The last one is no default action.
+const ACTIONS: [&str; 9] =
+    ["KILL", "KILL_THREAD", "KILL_PROCESS", "TRAP", "ERRNO", "TRACE", "ALLOW", "LOG", "NOTIFY"];
 const OPERATORS: [&str; 7] = ["NE", "EQ", "MASKED_EQ", "LT", "LE", "GE", "GT"];
 /// Values at which a comparison of two words can go wrong.
 pub(super) const VALUES: [u64; 14] = [
@@ -79,26 +81,28 @@ pub(super) fn arches(random: &mut Random) -> Vec<Arch> {
 pub(super) fn random(random: &mut Random, arches: &[Arch], names: &[String]) -> Seccomp {
     // Few names, so that rules meet.
     let pool: Vec<&String> = (0..1 + random.below(8)).map(|_| random.pick(names)).collect();
-    let (action, errno) = random_action(random);
+    let (action, errno) = random_action(random, &ACTIONS[..8]);
     let mut profile = Seccomp {
         default_action: action,
         default_errno_ret: errno,
         architectures: arches.iter().map(|arch| arch.name().to_owned()).collect(),
+        listener_path: Some("/agent".to_owned()),
         ..Seccomp::default()
     };
     let operators = if random.below(2) == 0 { &OPERATORS } else { &OPERATORS[..3] };
-    let actions: Vec<_> = (0..1 + random.below(2)).map(|_| random_action(random)).collect();
+    let actions: Vec<_> = (0..1 + random.below(2)).map(|_| random_action(random, &ACTIONS)).collect();
     for _ in 0..1 + random.below(8) {
         let (action, errno) = random.pick(&actions).clone();
-        let names = (0..1 + random.below(3)).map(|_| (*random.pick(&pool)).clone()).collect();
+        let names = (0..1 + random.below(3)).map(|_| (*random.pick(&pool)).clone());
+        let names = names.filter(|name| action != "SCMP_ACT_NOTIFY" || name != "write").collect();
         let args = (0..random.below(4)).map(|_| random_arg(random, operators)).collect();
         profile.syscalls.push(Syscall { names, action, errno_ret: errno, args });
     }
     profile
 }
 
-fn random_action(random: &mut Random) -> (String, Option<u32>) {
-    let action = *random.pick(&ACTIONS);
+fn random_action(random: &mut Random, actions: &[&str]) -> (String, Option<u32>) {
+    let action = *random.pick(actions);
     let errno =
         (["ERRNO", "TRACE"].contains(&action) && random.below(2) == 0).then(|| random.below(4096) as u32);
     (format!("SCMP_ACT_{action}"), errno)
@@ -118,8 +122,17 @@ pub(super) fn calls_of(profile: &Seccomp, arches: &[Arch], random: &mut Random) 
     let mut calls = Vec::new();
     for arch in arches {
         let base = arch.syscall("read").unwrap() / 1000 * 1000;
-        let boundaries =
-            [0x3fff_ffff, 0x4000_0000, 0x7fff_ffff, 0xffff_fffe, u32::MAX, 0xf0000, 0xf0005, 0xf0007];
+        let boundaries = [
+            0x3fff_ffff,
+            0x4000_0000,
+            0x7fff_ffff,
+            0x8000_0000,
+            0xffff_fffe,
+            u32::MAX,
+            0xf0000,
+            0xf0005,
+            0xf0007,
+        ];
         let numbers = (base..base + 600).chain(boundaries).chain([0, 1, 3999, 4999, 5999]);
         calls.extend(numbers.map(|number| Call::new(*arch, number, [0; 6])));
         let mut named: Vec<(u32, usize)> = Vec::new();

@@ -210,6 +210,12 @@ fn calls_newer_than_the_profile() {
     assert_eq!(number(&refusing, Arch::ARM, 0xf0005), action::KILL_PROCESS);
     assert_eq!(number(&refusing, Arch::ARM, 0xf0006), ENOSYS);
     assert_eq!(number(&refusing, Arch::S390X, 0), ENOSYS);
+    // A profile without private calls knows none of them.
+    let ordinary = filter(json!({
+        "defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_ARM"],
+        "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]
+    }));
+    assert_eq!(number(&ordinary, Arch::ARM, 0xf0005), ENOSYS);
     for default in ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"] {
         assert_ne!(number(&profile(default), Arch::X86_64, 438), ENOSYS, "{default}");
     }
