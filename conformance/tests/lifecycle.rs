@@ -266,6 +266,30 @@ fn kill_reaches_all_of_a_shared_pid_namespace(view: View) {
     t.assert_clean();
 }
 
+views!(kill_reaches_what_init_has_left_behind);
+
+fn kill_reaches_what_init_has_left_behind(view: View) {
+    corten_only!(); // since runc 1.2
+    let t = sandbox!(view);
+    let mut bundle = t.bundle();
+    bundle.script("sleep 1000 & sleep 1001 & echo ready; wait").without_namespace("pid");
+    let c = t.launch(&bundle);
+    wait_until("the payload", || c.output().stdout() == "ready\n");
+    let members = || {
+        let all = kernel::Process::all().into_iter();
+        all.filter(|p| p.file("cgroup").contains(c.id()) && p.is_alive()).count()
+    };
+    c.init().signal(Signal::SIGKILL);
+    c.wait_for("stopped");
+    assert_eq!(members(), 2);
+    c.command("kill", ["TERM"]).run().fails_with(1, "container not running");
+    c.kill("KILL");
+    wait_until("the end of all processes", || members() == 0);
+    c.command("kill", ["KILL"]).run().fails_with(1, "container not running");
+    c.delete();
+    t.assert_clean();
+}
+
 #[test]
 fn delete_by_state() {
     let t = sandbox!();

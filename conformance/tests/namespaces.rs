@@ -197,9 +197,14 @@ fn a_joined_pid_namespace_shows_its_processes() {
     bundle.join_namespace("pid", &format!("/proc/{}/ns/pid", first.pid()));
     bundle.script("[ $$ -gt 1 ] && tr '\\0' ' ' </proc/1/cmdline");
     assert_eq!(t.run(&bundle).ok(), "sleep 1234 ");
-    // Killed, it takes only itself along.
+    // Killed, it takes only itself along, but all of itself.
     let second = t.launch(bundle.script("sleep 1000 & echo ready; wait"));
     wait_until("the payload", || second.output().stdout() == "ready\n");
+    if !is_peer() {
+        let left = || t.runtime(["ps", "-f", "json", second.id()]).run().ok();
+        second.kill("KILL");
+        wait_until("the end of all its processes", || left() == "null\n");
+    }
     second.force_delete();
     assert_eq!(first.status(), "running");
     assert_eq!(t.runtime(["ps", "-f", "json", first.id()]).run().ok(), format!("[{}]\n", first.pid()));

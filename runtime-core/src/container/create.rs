@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
-use nix::libc::{CLONE_NEWPID, SIGKILL};
+use nix::libc::SIGKILL;
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, pipe2};
 
@@ -488,7 +488,9 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         id_maps: IdMaps::of(spec),
         personality: linux.and_then(|linux| linux.personality.clone()),
         memory_policy: linux.and_then(|linux| linux.memory_policy.clone()),
-        own_pid_namespace: namespaces & CLONE_NEWPID as u32 != 0,
+        own_pid_namespace: linux
+            .and_then(|linux| linux.namespace("pid"))
+            .is_some_and(|namespace| namespace.path.is_none()),
         no_new_keyring: draft.options.no_new_keyring,
         seccomp: draft.seccomp().map(Record::keep_profile).transpose()?,
     })

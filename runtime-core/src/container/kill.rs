@@ -19,7 +19,7 @@ impl Container {
     /// With `all`, a container that has stopped is no error.
     ///
     /// # Errors
-    /// [`Error::NotRunning`] when it has stopped or is still being made.
+    /// [`Error::NotRunning`] when it has stopped and left nobody behind, or is still being made.
     pub fn kill(&self, signal: i32, all: bool) -> Result<(), Error> {
         if self.entry.read()?.creator.is_some() {
             return if all { Ok(()) } else { Err(Error::NotRunning) };
@@ -44,7 +44,9 @@ impl Container {
                 Ok(())
             }
             // What init has left behind in a shared pid namespace.
-            (Status::Stopped, _) if everybody && all => Ok(self.cgroup().kill()?),
+            (Status::Stopped, _) if everybody && !self.cgroup().pids()?.is_empty() => {
+                Ok(self.cgroup().kill()?)
+            }
             _ if all => Ok(()),
             _ => Err(Error::NotRunning),
         }
