@@ -68,6 +68,22 @@ fn those_of_the_container() {
 }
 
 #[test]
+fn those_of_a_joined_user_namespace() {
+    corten_only!();
+    let t = sandbox!();
+    let source = data(&t, &[0, 7]);
+    let mut first = t.bundle();
+    in_user_namespace(&mut first, &[(0, 100_000, 65_536)]);
+    let one = t.launch(first.args(["sleep", "1000"]));
+    let mut second = t.share(&first);
+    second.remove("/linux/uidMappings").remove("/linux/gidMappings");
+    second.join_namespace("user", &format!("/proc/{}/ns/user", one.pid()));
+    second.mount("/data", "bind", &source, &["rbind", "idmap"]);
+    second.script("stat -c '%u:%g' /data/0 /data/7");
+    assert_eq!(t.run(&second).ok(), "0:0\n7:7\n");
+}
+
+#[test]
 fn those_in_the_option() {
     corten_only!();
     let t = sandbox!();

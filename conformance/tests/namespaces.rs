@@ -1,7 +1,7 @@
 //! Namespaces: new ones, the caller's, and joined ones; names and sysctls in them.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
 use std::process::{Command, Stdio};
 
 use conformance::{
@@ -253,6 +253,38 @@ fn a_user_namespace_is_joined_by_path() {
     assert_eq!(lines[0], holder.0.namespace("user"));
     assert_eq!(lines[1].split_whitespace().collect::<Vec<_>>(), ["0", "0", "65536"]);
     assert_eq!(lines[2], "0");
+    t.assert_clean();
+}
+
+/// As root of a joined user namespace nobody may enter what is the host's.
+#[test]
+fn namespaces_of_others_are_joined_beside_a_user_namespace() {
+    corten_only!(); // since runc 1.2
+    let t = sandbox!();
+    let user = Holder::new(&t, &["--user"]);
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/{}/{map}", user.0.0), "0 100000 65536").unwrap();
+    }
+    let others = Holder::new(&t, &["--net", "--uts", "--ipc"]);
+    let mut bundle = t.bundle();
+    bundle.join_namespace("user", &user.path("user")).set("/root/readonly", false);
+    for (kind, link) in [("network", "net"), ("uts", "uts"), ("ipc", "ipc")] {
+        bundle.join_namespace(kind, &others.path(link));
+    }
+    // What root of the user namespace has no right to.
+    bundle.remove("/hostname").unmount("/sys").unmount("/sys/fs/cgroup").unmount("/dev/mqueue");
+    bundle.args(["sleep", "1000"]);
+    for name in ["", "dev", "proc", "sys"] {
+        chown(bundle.inside(name), Some(100_000), Some(100_000)).unwrap();
+    }
+    let c = t.launch(&bundle);
+    assert_eq!(c.init().namespace("user"), user.0.namespace("user"));
+    assert_ne!(c.init().namespace("pid"), own().namespace("pid"));
+    for link in ["net", "uts", "ipc"] {
+        assert_eq!(c.init().namespace(link), others.0.namespace(link), "{link}");
+    }
+    assert_eq!(c.shell("readlink /proc/self/ns/net"), format!("{}\n", others.0.namespace("net")));
+    c.force_delete();
     t.assert_clean();
 }
 

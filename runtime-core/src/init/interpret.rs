@@ -43,6 +43,8 @@ struct Init {
     step: u32,
     /// Mounts that a later step changes; the root first.
     slots: [Option<Fd>; SLOTS],
+    /// The kinds of namespaces that have been joined.
+    joined: u32,
     undumpable: bool,
     die_with_parent: bool,
     /// The current directory is the payload's.
@@ -60,6 +62,7 @@ impl Init {
             link: Link::new(Fd::own(base)),
             step: 0,
             slots: [const { None }; SLOTS],
+            joined: 0,
             undumpable: false,
             die_with_parent: false,
             arrived: false,
@@ -122,10 +125,7 @@ impl Init {
             }
             Step::ResetSignals {} => process::reset_signals(),
             Step::EnterCgroup { file } => sys::write(self.fd(file), b"0").map(drop),
-            Step::Setns { target, kinds } => {
-                sys::setns(self.fd(target), kinds)?;
-                self.guard()
-            }
+            Step::Setns { target, kinds, early } => self.join(target, kinds, early),
             Step::BecomeRoot { uid, gid, keep_groups } => {
                 process::become_root(uid, gid, keep_groups)?;
                 self.guard()
@@ -277,6 +277,17 @@ impl Init {
             sys::prctl(Control::SetPdeathsig, SIGKILL, 0, 0, 0)?;
         }
         Ok(())
+    }
+
+    fn join(&mut self, target: wire::Fd, kinds: u32, early: bool) -> Result<()> {
+        if self.joined & kinds == kinds {
+            return Ok(());
+        }
+        let tolerated: &[u32] = if early { &[EPERM] } else { &[] };
+        if unless(sys::setns(self.fd(target), kinds), tolerated)?.is_some() {
+            self.joined |= kinds;
+        }
+        self.guard()
     }
 
     fn fork(&self, cgroup: Option<wire::Fd>) -> Result<()> {

@@ -14,7 +14,7 @@ use super::{Error, id_maps};
 use crate::init::abi::AT_FDCWD;
 use crate::init::fault::Fault;
 use crate::init::mount;
-use crate::plan::{Descriptor, MountIds, Plan};
+use crate::plan::{Descriptor, MountIds, MountMaps, Plan};
 use crate::sys;
 use crate::wire::{Attrs, Fd, Step};
 
@@ -106,7 +106,10 @@ fn tree(
     let path = CString::new(source.as_os_str().as_bytes()).map_err(|_| failed(Errno::EINVAL))?;
     let tree = mount::clone_tree(AT_FDCWD, &path, recursive).map_err(of_init)?;
     if let Some(ids) = ids {
-        let namespace = id_maps::user_namespace(&ids.maps)?;
+        let namespace = match &ids.maps {
+            MountMaps::Given(maps) => id_maps::user_namespace(maps)?,
+            MountMaps::Joined(path) => namespace(path, libc::CLONE_NEWUSER as u32, pointer)?,
+        };
         mount::map_ids(&tree, ids.recursive, namespace.as_raw_fd()).map_err(|fault| Error::MountIds {
             pointer: pointer.to_owned(),
             path: source.to_owned(),

@@ -1,6 +1,9 @@
 //! Id-mapped mounts: which ids of the file system are shown as which.
 
+use std::path::PathBuf;
+
 use super::mounts::Entry;
+use super::namespaces::Namespaces;
 use super::{Error, IdMaps};
 use crate::config::IdMapping;
 
@@ -10,14 +13,23 @@ pub struct MountIds {
     /// The mounts below it are mapped too.
     pub recursive: bool,
     /// Ids of the file system, and what they stand for on the host.
-    pub maps: IdMaps,
+    pub maps: MountMaps,
+}
+
+/// Where the mapping of a mount's ids comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountMaps {
+    /// The configuration.
+    Given(IdMaps),
+    /// The user namespace that the container joins, by its file.
+    Joined(PathBuf),
 }
 
 impl MountIds {
     /// What a mount asks for: mappings of its own, else those that stand in its option, else those of the container's user
     /// namespace.
-    pub(super) fn of(entry: &Entry<'_>, container: &IdMaps) -> Result<Option<Self>, Error> {
-        let mount = entry.mount;
+    pub(super) fn of(entry: &Entry<'_>, namespaces: &Namespaces<'_>) -> Result<Option<Self>, Error> {
+        let (mount, container) = (entry.mount, &namespaces.maps);
         let own = IdMaps { uids: mount.uid_mappings.clone(), gids: mount.gid_mappings.clone() };
         let (recursive, text) = match entry.options.idmap {
             None if own.is_empty() => return Ok(None),
@@ -31,10 +43,13 @@ impl MountIds {
                 let error = Error::at(pointer, format!("{text:?} is no id mapping: {why}"));
                 error.hint("write uids=FROM-TO-SIZE#FROM-TO-SIZE;gids=FROM-TO-SIZE, or @FROM-TO-SIZE for ids of the container")
             })?,
-            None => container.clone(),
+            None => match namespaces.user_path() {
+                Some(path) => return Ok(Some(Self { recursive, maps: MountMaps::Joined(path.into()) })),
+                None => container.clone(),
+            },
         };
         match (maps.uids.is_empty(), maps.gids.is_empty()) {
-            (false, false) => Ok(Some(Self { recursive, maps })),
+            (false, false) => Ok(Some(Self { recursive, maps: MountMaps::Given(maps) })),
             _ => {
                 let error = Error::at(at, "an id-mapped mount needs mappings of user and group ids");
                 Err(error.hint("give them in the mount's uidMappings and gidMappings"))

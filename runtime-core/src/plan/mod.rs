@@ -42,7 +42,7 @@ pub use cgroup_mount::cgroup_owner;
 pub use explain::StepError;
 pub use hooks::hook;
 pub use id_maps::IdMaps;
-pub use idmap::MountIds;
+pub use idmap::{MountIds, MountMaps};
 pub use namespaces::namespace_kinds;
 pub use options::known as mount_options;
 
@@ -308,7 +308,7 @@ const NOTIFY: &str = "/run/notify";
 fn join(builder: &mut Builder, options: &JoinOptions<'_>, kinds: u32) {
     if kinds != 0 {
         let target = builder.descriptor(Descriptor::ContainerPidfd);
-        builder.add("", Step::Setns { target, kinds });
+        builder.add("", Step::Setns { target, kinds, early: false });
     }
     if kinds & USER != 0 {
         let (uid, gid) = options.root;

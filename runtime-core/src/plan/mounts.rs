@@ -152,7 +152,7 @@ impl<'a> Entry<'a> {
             source: &options.bundle.join(source),
             recursive: self.options.bind == Some(true),
             attrs: self.options.attrs,
-            ids: MountIds::of(self, &namespaces.maps)?,
+            ids: MountIds::of(self, namespaces)?,
             target: &self.target,
             nofollow: self.nofollow(),
         };

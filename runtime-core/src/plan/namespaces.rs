@@ -16,7 +16,8 @@ pub(super) const CGROUP: u32 = libc::CLONE_NEWCGROUP as u32;
 pub(super) const TIME: u32 = 0x80;
 
 /// The types of namespaces in the order in which they are joined: the user namespace first, since it is what
-/// gives an unprivileged caller rights over the others, the mount namespace last, since paths change with it.
+/// gives an unprivileged caller rights over the others, the mount namespace last, since paths change with it. (What a
+/// privileged caller may join without the user namespace it joins before.)
 pub(super) const KINDS: [(&str, u32); 8] = [
     ("user", USER),
     ("ipc", IPC),
@@ -95,6 +96,11 @@ impl<'a> Namespaces<'a> {
         (self.new | self.joined) & kind != 0
     }
 
+    /// The file of the user namespace that is joined.
+    pub(super) fn user_path(&self) -> Option<&'a str> {
+        self.list.iter().find(|namespace| kind(&namespace.typ) == Some(USER))?.path.as_deref()
+    }
+
     fn origin(&self, kinds: u32) -> String {
         let mut which = (0..)
             .zip(self.list)
@@ -157,8 +163,14 @@ impl<'a> Namespaces<'a> {
             late |= new & PID;
         }
         builder.born_in(new & !late);
+        // In a joined user namespace a privileged caller has no rights any more over namespaces that belong to others.
+        if self.joined & USER != 0 {
+            for (_, kind) in KINDS.into_iter().filter(|(_, kind)| *kind != USER) {
+                self.join(builder, kind, true);
+            }
+        }
         for (_, kind) in KINDS {
-            self.join(builder, kind);
+            self.join(builder, kind, false);
         }
         if late != 0 {
             builder.add(self.origin(late), Step::Unshare { kinds: late });
@@ -176,7 +188,7 @@ impl<'a> Namespaces<'a> {
         }
     }
 
-    fn join(&self, builder: &mut Builder, kind: u32) {
+    fn join(&self, builder: &mut Builder, kind: u32, early: bool) {
         for (index, namespace) in self.list.iter().enumerate() {
             let Some(path) = namespace.path.as_ref().filter(|_| self::kind(&namespace.typ) == Some(kind))
             else {
@@ -188,7 +200,7 @@ impl<'a> Namespaces<'a> {
                 kind,
                 changed: self.changed & kind != 0,
             });
-            builder.add(origin.clone(), Step::Setns { target, kinds: kind });
+            builder.add(origin.clone(), Step::Setns { target, kinds: kind, early });
             if kind == USER {
                 self.become_root(builder, origin);
                 if !self.maps.is_empty() {

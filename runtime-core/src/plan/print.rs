@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use serde_json::{Map, Value as Json, json};
 
 use super::namespaces::KINDS;
-use super::{Descriptor, IdMaps, Plan, UserNamespace};
+use super::{Descriptor, IdMaps, MountMaps, Plan, UserNamespace};
 use crate::config::IdMapping;
 use crate::wire::{Attrs, Setting, Step, Value};
 
@@ -100,7 +100,11 @@ impl fmt::Display for Descriptor {
                 let (all, words) = (if *recursive { " and all below" } else { "" }, attributes(*attrs));
                 let blank = if words.is_empty() { "" } else { " " };
                 write!(f, "tree of {}{all}{blank}{words}", source.display())?;
-                ids.as_ref().map_or(Ok(()), |ids| write!(f, " ids {}", id_maps(&ids.maps)))
+                match ids.as_ref().map(|ids| &ids.maps) {
+                    Some(MountMaps::Given(maps)) => write!(f, " ids {}", id_maps(maps)),
+                    Some(MountMaps::Joined(path)) => write!(f, " ids of {}", path.display()),
+                    None => Ok(()),
+                }
             }
         }
     }

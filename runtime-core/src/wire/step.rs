@@ -59,12 +59,14 @@ steps! {
         /// The open file.
         file: Fd
     }
-    /// `setns(2)`.
+    /// `setns(2)`, if that has not been done before.
     5 Setns {
         /// A namespace file, or a pidfd.
         target: Fd,
         /// `CLONE_NEW*` bits: one for a file, any for a pidfd.
         kinds: u32,
+        /// A first try with the caller's rights: EPERM leaves it to the second, in a user namespace joined meanwhile.
+        early: bool,
     }
     /// In a user namespace just entered: no groups where that may be set and none are kept, then the ids of its root, or the first ones that
     /// are mapped.
