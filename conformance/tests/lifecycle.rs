@@ -237,6 +237,42 @@ fn a_created_container_can_be_killed() {
     t.assert_clean();
 }
 
+/// Though it is the first process of its pid namespace, which the kernel spares all signals but SIGKILL without a handler.
+#[test]
+fn a_created_container_heeds_signals() {
+    corten_only!(); // runc pays no heed to some
+    let t = sandbox!();
+    for (signal, own_namespace) in
+        [("TERM", true), ("INT", true), ("USR1", true), ("RTMIN+3", true), ("TERM", false)]
+    {
+        let mut bundle = t.bundle();
+        bundle.args(SLEEP);
+        if !own_namespace {
+            bundle.without_namespace("pid");
+        }
+        let c = t.create(&bundle);
+        for harmless in ["CHLD", "WINCH", "CONT", "0"] {
+            c.kill(harmless);
+        }
+        assert_eq!(c.status(), "created");
+        c.kill(signal);
+        c.wait_for("stopped");
+        c.delete();
+    }
+    t.assert_clean();
+}
+
+/// What init does with signals while it waits is no matter of the payload's.
+#[test]
+fn the_payload_has_default_dispositions() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.args(["grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status"]);
+    let none = "0".repeat(16);
+    let expected = format!("SigBlk:\t{none}\nSigIgn:\t{none}\nSigCgt:\t{none}\n");
+    assert_eq!(t.run(&bundle).ok(), expected);
+}
+
 views!(a_paused_container_can_be_killed, kill_reaches_all_of_a_shared_pid_namespace);
 
 fn a_paused_container_can_be_killed(view: View) {

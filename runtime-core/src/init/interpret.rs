@@ -123,7 +123,8 @@ impl Init {
                 self.die_with_parent = true;
                 self.guard()
             }
-            Step::ResetSignals {} => process::reset_signals(),
+            Step::ResetSignals {} => process::reset_signals(false),
+            Step::HeedSignals {} => process::reset_signals(true),
             Step::EnterCgroup { file } => sys::write(self.fd(file), b"0").map(drop),
             Step::Setns { target, kinds, early } => self.join(target, kinds, early),
             Step::BecomeRoot { uid, gid, keep_groups } => {

@@ -13,15 +13,23 @@ use super::wire::Check;
 /// Signals of all kinds.
 const SIGNALS: u32 = 64;
 
+/// Signals that end nobody by default.
+const SPARING: [u32; 7] = [SIGCHLD as u32, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH];
+
 const PASSWD: &CStr = c"etc/passwd";
 
 /// The largest `/etc/passwd` that is read.
 const PASSWD_LIMIT: u64 = 1 << 20;
 
-/// Gives all signals their default dispositions.
-pub(crate) fn reset_signals() -> Result<()> {
+/// Gives all signals their default dispositions; with `heed` those that end a process by default end this one by a handler,
+/// until it executes a program.
+pub(crate) fn reset_signals(heed: bool) -> Result<()> {
     for signal in (1..=SIGNALS).filter(|&signal| signal != SIGKILL && signal != SIGSTOP) {
-        sys::default_signal(signal)?;
+        if heed && !SPARING.contains(&signal) {
+            sys::end_by(signal)?;
+        } else {
+            sys::default_signal(signal)?;
+        }
     }
     Ok(())
 }

@@ -412,6 +412,25 @@ pub(crate) fn default_signal(signal: u32) -> Result<usize> {
     unsafe { call(nr::RT_SIGACTION, [signal as usize, action.as_ptr() as usize, 0, 8]) }
 }
 
+/// Lets a signal end this process by a handler, whatever the kernel spares it.
+pub(crate) fn end_by(signal: u32) -> Result<usize> {
+    const SA_RESTORER: u64 = 0x0400_0000;
+    const SA_NODEFER: u64 = 0x4000_0000;
+    const SA_RESETHAND: u64 = 0x8000_0000;
+
+    /// The signal has its default disposition again and ends all but the first process of a pid namespace.
+    extern "C" fn end(signal: u32) -> ! {
+        let _ = kill(getpid() as i32, signal);
+        exit(128 + signal)
+    }
+
+    // The handler never returns to the restorer, which x86_64 wants all the same.
+    let handler: extern "C" fn(u32) -> ! = end;
+    let action = [handler as usize as u64, SA_NODEFER | SA_RESETHAND | SA_RESTORER, 0, 0];
+    // SAFETY: the kernel's `struct sigaction`: handler, flags, restorer, mask; the handler touches no memory.
+    unsafe { call(nr::RT_SIGACTION, [signal as usize, action.as_ptr() as usize, 0, 8]) }
+}
+
 /// Sets the mask of blocked signals and answers the old one.
 pub(crate) fn signal_mask(mask: u64) -> Result<u64> {
     const SIG_SETMASK: usize = 2;

@@ -185,7 +185,8 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     if namespaces.new & USER == 0 {
         builder.add("", Step::Undumpable {});
     }
-    begin(&mut builder);
+    builder.add("", Step::DieWithParent {});
+    builder.add("", Step::HeedSignals {});
     if options.cgroup.moved {
         builder.add("/linux/cgroupsPath", Step::Rendezvous { point: Point::Born as u32 });
     }
@@ -251,7 +252,8 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     let mut builder = Builder::new(false);
 
     builder.add("", Step::Undumpable {});
-    begin(&mut builder);
+    builder.add("", Step::DieWithParent {});
+    builder.add("", Step::ResetSignals {});
     schedule::initial_affinity(&mut builder, process.exec_cpu_affinity.as_ref());
     let in_user_namespace = options.namespaces & USER != 0;
     // A privileged caller needs no user namespace to enter the others, but the cgroup takes no clone of somebody else's root.
@@ -339,11 +341,6 @@ fn execution(
         schedule::personality(builder, personality)?;
     }
     memory_policy.map_or(Ok(()), |policy| schedule::memory_policy(builder, policy))
-}
-
-fn begin(builder: &mut Builder) {
-    builder.add("", Step::DieWithParent {});
-    builder.add("", Step::ResetSignals {});
 }
 
 fn enter_cgroup(builder: &mut Builder, files: usize) {

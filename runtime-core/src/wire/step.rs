@@ -54,6 +54,9 @@ steps! {
     2 DieWithParent {}
     /// All signals to their default dispositions.
     3 ResetSignals {}
+    /// The same, but signals that end a process by default get a handler that ends init: the kernel spares the first process of a
+    /// pid namespace what it does not handle. `Exec` takes that back.
+    72 HeedSignals {}
     /// Moves init, which has one thread, by writing `0` to an open `tasks` (v1) or `cgroup.procs` file.
     4 EnterCgroup {
         /// The open file.
