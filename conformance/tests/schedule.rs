@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use conformance::{corten_only, is_peer, sandbox, tool};
+use conformance::{corten_only, is_peer, sandbox, skip, tool};
 use serde_json::{Value, json};
 
 /// Policy, nice value and real-time priority of a line of `/proc/PID/stat`.
@@ -33,6 +33,19 @@ fn the_scheduler_is_the_one_asked_for() {
         bundle.set("/process/scheduler", scheduler).script("read line < /proc/self/stat; echo \"$line\"");
         assert_eq!(scheduling(&t.run(&bundle).ok()), expected);
     }
+}
+
+/// The kernel gives deadlines only to what may run on all processors.
+#[test]
+fn deadlines_and_few_processors_exclude_each_other() {
+    let t = sandbox!();
+    if std::thread::available_parallelism().unwrap().get() == 1 {
+        skip!("there is one processor only");
+    }
+    let mut bundle = t.bundle();
+    let deadline = json!({"policy": "SCHED_DEADLINE", "runtime": 1_000_000, "deadline": 50_000_000, "period": 50_000_000});
+    bundle.set("/process/scheduler", deadline).set("/linux/resources/cpu/cpus", "0").args(["true"]);
+    t.run(&bundle).fails_with(1, "process scheduler can't be used together with AllowedCPUs");
 }
 
 #[test]

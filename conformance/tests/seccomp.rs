@@ -299,6 +299,7 @@ fn an_agent_that_is_none() {
         let mut bundle = with_agent(&t, Path::new(path));
         bundle.args(["true"]);
         assert_eq!(t.refused_at(&bundle), "/linux/seccomp/listenerPath", "{path}");
+        t.run(&bundle).fails_with(1, if path == "agent.sock" { "agent.sock" } else { "seccomp agent" });
     }
 }
 

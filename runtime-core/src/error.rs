@@ -108,7 +108,7 @@ pub enum Error {
     #[error("unable to start container process: container init {0}")]
     InitDied(String),
     /// The agent that the seccomp profile names could not be given the listener.
-    #[error("/linux/seccomp/listenerPath: {path}: {reason}")]
+    #[error("/linux/seccomp/listenerPath: failed to connect with seccomp agent {path}: {reason}")]
     Agent {
         /// Its socket.
         path: PathBuf,

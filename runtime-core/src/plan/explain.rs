@@ -243,6 +243,10 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         (Step::SetGroups { .. }, libc::EPERM) => {
             Some("groups cannot be set where /proc/self/setgroups says deny, as without newgidmap")
         }
+        (Step::SetScheduler { policy, .. }, libc::EPERM) if *policy == libc::SCHED_DEADLINE as u32 => Some(
+            "such a process scheduler can't be used together with AllowedCPUs (/linux/resources/cpu/cpus), nor without \
+             CAP_SYS_NICE in the host's user namespace",
+        ),
         (Step::SetScheduler { .. } | Step::SetIoPriority { .. }, libc::EPERM) => {
             Some("this needs CAP_SYS_NICE in the host's user namespace")
         }

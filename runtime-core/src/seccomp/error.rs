@@ -50,7 +50,9 @@ pub enum Fault {
         "SCMP_ACT_NOTIFY cannot be the default action: name the system calls to be notified of in a rule"
     )]
     NotifyDefault,
-    #[error("SCMP_ACT_NOTIFY cannot be used for write: the runtime needs it to hand over the listener")]
+    #[error(
+        "SCMP_ACT_NOTIFY cannot be used for the write syscall: the runtime needs it to hand over the listener"
+    )]
     NotifyWrite,
     #[error("SCMP_ACT_NOTIFY needs a listener: set listenerPath to the socket of one")]
     NoListener,

@@ -96,7 +96,9 @@ fn each_fault_has_its_place() {
         profile["syscalls"][0] = json!({"names": ["write"], "action": "SCMP_ACT_NOTIFY"});
     });
     assert!(
-        error.starts_with("/linux/seccomp/syscalls/0/names/0: SCMP_ACT_NOTIFY cannot be used for write"),
+        error.starts_with(
+            "/linux/seccomp/syscalls/0/names/0: SCMP_ACT_NOTIFY cannot be used for the write syscall"
+        ),
         "{error}"
     );
 }
