@@ -124,6 +124,36 @@ fn a_profile_of_the_program_alone() {
     t.assert_clean();
 }
 
+/// Hooks in the container run under its filter, and init itself does not: it makes more calls than a hook needs.
+#[test]
+fn hooks_at_the_start_are_confined() {
+    corten_only!();
+    let t = sandbox!();
+    let base = t.bundle();
+    let hook = |code: &str| json!([{"path": "/bin/sh", "args": ["sh", "-c", code]}]);
+    let status = format!("grep -E '^(Seccomp|CapPrm):' /proc/self/status >{NEW}");
+    for (no_new_privileges, uid) in [(true, 0), (false, 0), (false, 1000)] {
+        let mut bundle = t.share(&base);
+        bundle.set("/process/noNewPrivileges", no_new_privileges).set("/process/user/uid", uid);
+        bundle.set("/linux/seccomp", profile(on_mkdir("KILL"))).args(["cat", NEW]);
+        bundle.set("/hooks/startContainer", hook(&status));
+        let seen = t.run(&bundle).ok();
+        assert!(seen.contains("Seccomp:\t2"), "{seen}");
+        let rights = if uid == 0 { "CapPrm:\t0000000020000420" } else { "CapPrm:\t0000000000000000" };
+        assert!(seen.contains(rights), "nothing borrowed is left: {seen}");
+        bundle.set("/hooks/startContainer", hook(&format!("exec mkdir {NEW}")));
+        t.run(&bundle).fails_with(1, "error running startContainer hook #0: killed by signal 31");
+    }
+    // What init needs to run a hook is not the hook's.
+    let forbidden =
+        json!([{"names": ["memfd_create", "pwrite64", "clone3"], "action": "SCMP_ACT_KILL_PROCESS"}]);
+    let mut bundle = t.share(&base);
+    bundle.set("/linux/seccomp", profile(forbidden)).args(["cat", NEW]);
+    bundle.set("/hooks/startContainer", hook(&status));
+    assert!(t.run(&bundle).ok().contains("Seccomp:\t2"));
+    t.assert_clean();
+}
+
 /// The filter costs the payload no right and gives it none.
 #[test]
 fn capabilities_are_those_of_the_config() {

@@ -18,6 +18,14 @@ pub(crate) struct Hook<'a> {
     pub(crate) state: Bytes<'a>,
     pub(crate) pid_at: u32,
     pub(crate) output: Option<i32>,
+    pub(crate) filter: Option<Filter<'a>>,
+}
+
+/// A filter of system calls.
+#[derive(Clone, Copy)]
+pub(crate) struct Filter<'a> {
+    pub(crate) program: Bytes<'a>,
+    pub(crate) flags: u32,
 }
 
 /// Which side of the hook's start runs.
@@ -56,7 +64,12 @@ fn prepare(hook: &Hook<'_>, base: i32, state: &Fd) -> Result<()> {
         sys::close_range(3, base as u32 - 1, 0)?;
     }
     sys::umask(0o022)?;
-    sys::signal_mask(0).map(drop)
+    sys::signal_mask(0)?;
+    match hook.filter {
+        // A right that init has for this alone does not outlast the exec.
+        Some(filter) => sys::load_filter(filter.program.0, filter.flags).map(drop),
+        None => Ok(()),
+    }
 }
 
 fn wait(hook: &Hook<'_>, pid: u32, pidfd: &Fd) -> Result<()> {

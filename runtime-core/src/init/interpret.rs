@@ -8,7 +8,7 @@ use super::dev::{self, Node};
 use super::exec;
 use super::fault::{Fault, Result, unless};
 use super::hide;
-use super::hook::{self, Hook, Outcome};
+use super::hook::{self, Filter, Hook, Outcome};
 use super::link::Link;
 use super::mask;
 use super::mount::{self, Filesystem, Legacy};
@@ -53,6 +53,8 @@ struct Init {
     chosen: usize,
     /// The environment's entry for the home directory.
     home: Option<&'static CStr>,
+    /// What hooks are confined by.
+    hook_filter: Option<Filter<'static>>,
 }
 
 impl Init {
@@ -68,6 +70,7 @@ impl Init {
             arrived: false,
             chosen: 0,
             home: None,
+            hook_filter: None,
         }
     }
 
@@ -113,7 +116,7 @@ impl Init {
     }
 
     /// Does what a step says. One arm for each, so that the whole list can be read in one place.
-    fn perform(&mut self, step: Step<'_>) -> Result<()> {
+    fn perform(&mut self, step: Step<'static>) -> Result<()> {
         match step {
             Step::Undumpable {} => {
                 self.undumpable = true;
@@ -189,7 +192,8 @@ impl Init {
             Step::RunHook { path, args, env, home, timeout, state, pid_at, output } => {
                 let home = self.home.filter(|_| home);
                 let output = output.map(|fd| self.fd(fd));
-                self.run_hook(&Hook { path, args, env, home, timeout, state, pid_at, output })
+                let filter = self.hook_filter;
+                self.run_hook(&Hook { path, args, env, home, timeout, state, pid_at, output, filter })
             }
             Step::PivotRoot { isolate } => mount::pivot(self.slot(0)?, isolate),
             Step::Chroot {} => sys::chroot(c".").map(drop),
@@ -262,6 +266,10 @@ impl Init {
             Step::SetIoPriority { priority } => sys::ioprio_set(IOPRIO_WHO_PROCESS, 0, priority).map(drop),
             Step::SetPersonality { persona } => sys::personality(persona).map(drop),
             Step::SetMempolicy { mode, nodes } => sys::set_mempolicy(mode, nodes.0).map(drop),
+            Step::ConfineHooks { program, flags } => {
+                self.hook_filter = Some(Filter { program, flags });
+                Ok(())
+            }
             Step::LoadSeccomp { program, flags } => self.load_filter(program.0, flags),
             Step::Exec { candidates, args, env } => {
                 Err(exec::exec(candidates, self.chosen, args, env, self.home)?)

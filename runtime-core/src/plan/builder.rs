@@ -136,7 +136,7 @@ impl Plan {
                 }
                 _ if !after_gate => Cow::Borrowed(""),
                 Step::RunHook { .. } => format!("/hooks/startContainer/{}", hooks.next()?).into(),
-                Step::LoadSeccomp { .. } => Cow::Borrowed("/linux/seccomp"),
+                Step::ConfineHooks { .. } | Step::LoadSeccomp { .. } => Cow::Borrowed("/linux/seccomp"),
                 Step::Exec { .. } => Cow::Borrowed("/process/args"),
                 _ => Cow::Borrowed("/process"),
             };

@@ -206,12 +206,14 @@ fn check_words(check: Check) -> &'static str {
 }
 
 fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
-    if report.kind != Kind::Errno {
-        return match (step, check(report)?) {
-            (Step::MoveRoot { .. }, _) => Some("unmount it, or do without --no-pivot"),
-            (Step::OpenConsole { .. }, _) => Some("mount a devpts at /dev/pts"),
-            _ => None,
-        };
+    match (step, report.kind) {
+        (_, Kind::Errno) => {}
+        (Step::MoveRoot { .. }, Kind::Check) => return Some("unmount it, or do without --no-pivot"),
+        (Step::OpenConsole { .. }, Kind::Check) => return Some("mount a devpts at /dev/pts"),
+        (Step::RunHook { .. }, Kind::Signal) if report.value == libc::SIGSYS as u32 => {
+            return Some("a bad system call: one that the hook makes is forbidden by the seccomp profile");
+        }
+        _ => return None,
     }
     match (step, report.value as i32) {
         (Step::BindMount { .. }, libc::ENOENT) => Some("the source must exist on the host"),

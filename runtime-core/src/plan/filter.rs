@@ -24,7 +24,13 @@ impl Filter {
         Ok(Self { program, flags: filter.flags, notifies: filter.notifies() })
     }
 
-    pub(super) fn step(&self) -> Step<'_> {
+    /// Loads it now.
+    pub(super) fn load(&self) -> Step<'_> {
         Step::LoadSeccomp { program: Bytes(&self.program), flags: self.flags }
+    }
+
+    /// Has hooks load it.
+    pub(super) fn confine_hooks(&self) -> Step<'_> {
+        Step::ConfineHooks { program: Bytes(&self.program), flags: self.flags }
     }
 }

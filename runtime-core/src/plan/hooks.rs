@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::builder::{Builder, Descriptor, Plan};
-use super::process::strings;
+use super::process::{Payload, strings};
 use super::{Error, Options};
 use crate::config::{Hook, Spec};
 use crate::wire::{Bytes, List, PID_WIDTH, Point, Step, Str};
@@ -88,18 +88,19 @@ pub(super) fn before_pivot(builder: &mut Builder, spec: &Spec, options: &Options
     Ok(())
 }
 
-/// Runs `startContainer`, as the container's user and with its environment.
+/// Runs `startContainer`, as the container's user, with its environment and under its filter of system calls.
 pub(super) fn at_start(
     builder: &mut Builder,
     spec: &Spec,
     options: &Options<'_>,
-    env: &[&str],
+    payload: &Payload<'_>,
 ) -> Result<(), Error> {
     if spec.hooks.start_container.is_empty() {
         return Ok(());
     }
+    payload.confine_hooks(builder);
     let state = document(spec, options, "created")?;
-    let inherited = Inherited { env, home: true };
+    let inherited = Inherited { env: payload.env(), home: true };
     for (index, hook) in spec.hooks.start_container.iter().enumerate() {
         run(builder, format!("/hooks/startContainer/{index}"), hook, &inherited, &state, None);
     }

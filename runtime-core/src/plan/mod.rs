@@ -164,7 +164,8 @@ pub struct JoinOptions<'a> {
 ///    become read-only, and only then is nothing more opened but by the payload's rights.
 /// 5. Rights are given up last, and the descriptors that could lead out before them. What `create` can report is
 ///    done before the gate; what would hinder init is done after it: a filter of system calls is the last of all,
-///    unless it has a listener, which must know of it before the container is created.
+///    unless it has a listener, which must know of it before the container is created. Hooks that come before load it
+///    themselves.
 pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> Result<Plan, Error> {
     let spec: &Spec = config;
     let Some(process) = &spec.process else {
@@ -238,7 +239,7 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     payload.filter_with_listener(&mut builder);
     builder.add("", Step::AwaitStart { gate });
 
-    hooks::at_start(&mut builder, spec, options, payload.env())?;
+    hooks::at_start(&mut builder, spec, options, &payload)?;
     payload.execute(&mut builder)?;
     Ok(builder.finish())
 }

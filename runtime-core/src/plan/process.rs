@@ -157,13 +157,20 @@ impl<'a> Payload<'a> {
         self.load_filter(builder, true);
     }
 
+    /// Confines hooks by the filter, as the payload will be. One with a listener is in force already.
+    pub(super) fn confine_hooks(&self, builder: &mut Builder) {
+        if let Some(filter) = self.filter.as_ref().filter(|filter| !filter.notifies) {
+            builder.add("/linux/seccomp", filter.confine_hooks());
+        }
+    }
+
     /// Loads the filter if it has a listener, or has none. Where init may do that by a capability alone, it gives
     /// that up right after.
     fn load_filter(&self, builder: &mut Builder, with_listener: bool) {
         let Some(filter) = self.filter.as_ref().filter(|filter| filter.notifies == with_listener) else {
             return;
         };
-        builder.add("/linux/seccomp", filter.step());
+        builder.add("/linux/seccomp", filter.load());
         if self.borrowed() != 0 {
             builder.add(self.at("/capabilities"), self.capabilities(0));
         }

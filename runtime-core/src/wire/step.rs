@@ -389,6 +389,13 @@ steps! {
         /// `SECCOMP_FILTER_FLAG_*`.
         flags: u32,
     }
+    /// Each hook from here on loads this filter in its own process, right before its program.
+    73 ConfineHooks {
+        /// Instructions, as in `LoadSeccomp`.
+        program: Bytes<'a>,
+        /// `SECCOMP_FILTER_FLAG_*`.
+        flags: u32,
+    }
     /// Executes the candidate found by `Lookup`, or one after it where that has gone; the last step. Faults as there.
     48 Exec {
         /// The paths, as in `Lookup`.
