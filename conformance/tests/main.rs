@@ -3,6 +3,7 @@
 
 mod annotations;
 mod badinput;
+mod birth;
 mod cgroups;
 mod cli;
 mod concurrency;
