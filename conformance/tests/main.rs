@@ -4,6 +4,7 @@
 mod annotations;
 mod badinput;
 mod birth;
+mod cgroup_files;
 mod cgroups;
 mod cli;
 mod concurrency;
