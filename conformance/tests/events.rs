@@ -55,8 +55,33 @@ fn figures(view: View) {
     if !is_peer() && kernel::hierarchy("").is_some_and(|root| root.join("cpu.pressure").exists()) {
         assert!(seen["cpu"]["psi"]["some"]["total"].is_u64(), "{seen}");
     }
+    assert_eq!(seen["intel_rdt"], json!({}));
     let user = seen["cpu"]["usage"]["user"].as_u64().unwrap();
     assert!(user > 0, "{seen}");
+}
+
+#[test]
+fn network_interfaces() {
+    corten_only!(); // runc has none
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.script("ip link set lo up; ping -c 3 -i 0.1 127.0.0.1 >/dev/null; exec sleep 1000");
+    bundle.capabilities(&["CAP_NET_ADMIN", "CAP_NET_RAW"]);
+    let c = t.launch(&bundle);
+    let mut lo = Value::Null;
+    wait_until("three packets and their answers", || {
+        lo = stats(&t, &c)["network_interfaces"][0].take();
+        lo["RxPackets"].as_u64() >= Some(6)
+    });
+    assert_eq!(lo["Name"], "lo");
+    assert_eq!(lo["TxPackets"], lo["RxPackets"]);
+    assert!(lo["TxBytes"].as_u64() >= Some(6 * 84), "{lo}");
+    drop(c);
+
+    // Those of the host are not the container's.
+    let mut bundle = t.bundle();
+    let c = t.launch(bundle.args(["sleep", "1000"]).without_namespace("network"));
+    assert_eq!(stats(&t, &c)["network_interfaces"], Value::Null);
 }
 
 fn in_every_status(view: View) {

@@ -243,6 +243,18 @@ fn bad_values() {
         let stderr = update(&c, &t, &["-r", file.to_str().unwrap()]).fails(1);
         assert!(stderr.contains(text), "{document}: {stderr}");
     }
-    let stderr = update(&c, &t, &["--l3-cache-schema", "L3:0=f"]).fails(1);
-    assert!(stderr.contains("--l3-cache-schema"), "{stderr}");
+    for (flags, text) in [
+        (["--l3-cache-schema", "MB:0=10"], "/linux/intelRdt/l3CacheSchema"),
+        (["--mem-bw-schema", "L3:0=f"], "/linux/intelRdt/memBwSchema"),
+    ] {
+        let stderr = update(&c, &t, &flags).fails(1);
+        assert!(stderr.contains(text), "{flags:?}: {stderr}");
+    }
+    if !kernel::mounts(&kernel::Process(std::process::id()).file("mountinfo"))
+        .iter()
+        .any(|mount| mount.kind == "resctrl")
+    {
+        let stderr = update(&c, &t, &["--l3-cache-schema", "L3:0=f"]).fails(1);
+        assert!(stderr.contains("no resctrl file system is mounted"), "{stderr}");
+    }
 }

@@ -25,10 +25,11 @@ mod timestamp;
 pub mod wire;
 
 pub use bundle::Bundle;
-pub use cgroup::{OomEvents, Stats};
+pub use cgroup::OomEvents;
 pub use container::{
-    CgroupDriver, Container, CreateOptions, ExecOptions, Exit, Listed, OCI_VERSION, Process, Runtime,
-    StartOptions, State, Status,
+    CacheOccupancy, CgroupDriver, Changes, Container, CreateOptions, ExecOptions, Exit, IntelRdtStats,
+    L3CacheInfo, Listed, MemBwInfo, MemoryBandwidth, NetworkInterface, OCI_VERSION, Process, Runtime,
+    StartOptions, State, Stats, Status,
 };
 pub use error::{Error, ErrorKind};
 pub use features::{

@@ -26,20 +26,8 @@ struct Event<'a> {
     kind: &'static str,
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Data<'a>>,
+    data: Option<&'a Stats>,
 }
-
-/// The figures, and two members that runc's document always has.
-#[derive(Serialize)]
-struct Data<'a> {
-    #[serde(flatten)]
-    stats: &'a Stats,
-    intel_rdt: Nothing,
-    network_interfaces: (),
-}
-
-#[derive(Serialize)]
-struct Nothing {}
 
 pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
     let interval = interval(flags)?;
@@ -114,9 +102,8 @@ fn wait(end: &OwnedFd, oom: Option<&OomEvents>, until: Instant) -> Result<bool, 
 
 /// Prints statistics, or that memory has run out.
 fn print(container: &Container, stats: Option<&Stats>) -> Outcome {
-    let data = stats.map(|stats| Data { stats, intel_rdt: Nothing {}, network_interfaces: () });
-    let kind = if data.is_some() { "stats" } else { "oom" };
-    output::print(&(output::json(&Event { kind, id: container.id().as_str(), data })? + "\n"))
+    let kind = if stats.is_some() { "stats" } else { "oom" };
+    output::print(&(output::json(&Event { kind, id: container.id().as_str(), data: stats })? + "\n"))
 }
 
 fn explain(error: Error, container: &Container) -> Failure {
@@ -133,8 +120,7 @@ mod tests {
     #[test]
     fn documents_are_those_of_runc() {
         let stats = Stats::default();
-        let data = Data { stats: &stats, intel_rdt: Nothing {}, network_interfaces: () };
-        let line = output::json(&Event { kind: "stats", id: "c1", data: Some(data) }).unwrap();
+        let line = output::json(&Event { kind: "stats", id: "c1", data: Some(&stats) }).unwrap();
         let expected = concat!(
             r#"{"type":"stats","id":"c1","data":{"cpu":{"usage":{"kernel":0,"user":0},"throttling":{}},"#,
             r#""cpuset":{"cpu_exclusive":0,"mem_hardwall":0,"mem_exclusive":0,"memory_migrate":0,"#,

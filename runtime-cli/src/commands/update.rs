@@ -6,8 +6,9 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
+use runtime_core::Changes;
 use runtime_core::bundle::parse_resources;
-use runtime_core::config::{BlockIo, Cpu, Memory, Pids, Resources};
+use runtime_core::config::{BlockIo, Cpu, IntelRdt, Memory, Pids, Resources};
 
 use super::container;
 use crate::failure::{Failure, Outcome};
@@ -22,16 +23,11 @@ use crate::size::parse_size;
 
 pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
     let container = container(globals, flags)?;
-    for flag in [L3_CACHE_SCHEMA, MEM_BW_SCHEMA] {
-        if flags.text(&flag)?.is_some() {
-            return Err(Failure::new(format!("--{} is not supported yet", flag.name)));
-        }
-    }
-    let changes = match flags.path(&RESOURCES) {
+    let resources = match flags.path(&RESOURCES) {
         Some(path) => of_file(path)?,
         None => of_flags(flags)?,
     };
-    container.update(&changes)?;
+    container.update(&Changes { resources, intel_rdt: intel_rdt(flags)? })?;
     Ok(0)
 }
 
@@ -75,6 +71,16 @@ fn of_flags(flags: &Matches) -> Result<Resources, Failure> {
         pids: Some(Pids { limit: number(flags, &PIDS_LIMIT)? }),
         block_io: Some(BlockIo { weight: number(flags, &BLKIO_WEIGHT)?, ..BlockIo::default() }),
         ..Resources::default()
+    })
+}
+
+/// Shares of caches and memory bandwidth, which are in no file of limits.
+fn intel_rdt(flags: &Matches) -> Result<IntelRdt, Failure> {
+    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    Ok(IntelRdt {
+        l3_cache_schema: flags.text(&L3_CACHE_SCHEMA)?.and_then(given),
+        mem_bw_schema: flags.text(&MEM_BW_SCHEMA)?.and_then(given),
+        ..IntelRdt::default()
     })
 }
 

@@ -120,7 +120,7 @@ pub(super) fn is_interface(name: &str) -> bool {
     (1..16).contains(&name.len()) && name != "." && name != ".." && !name.contains(forbidden)
 }
 
-fn intel_rdt(rdt: &IntelRdt, report: &mut Report) {
+pub(super) fn intel_rdt(rdt: &IntelRdt, report: &mut Report) {
     if let Some(id) = rdt
         .clos_id
         .as_deref()

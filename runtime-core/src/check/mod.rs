@@ -26,7 +26,7 @@ mod version;
 use std::fmt;
 use std::ops::Deref;
 
-use crate::config::{Annotations, Process, Resources, Spec};
+use crate::config::{Annotations, IntelRdt, Process, Resources, Spec};
 pub(crate) use namespaces::TYPES as NAMESPACES;
 use report::Report;
 
@@ -130,5 +130,14 @@ pub fn check_resources(resources: &Resources, at: &str) -> Vec<Finding> {
     let mut report = Report::default();
     text::check(resources, at, &mut report);
     resources::check(resources, at, &mut report);
+    report.findings
+}
+
+/// Everything that is wrong with another share of caches and memory bandwidth.
+pub fn check_intel_rdt(rdt: &IntelRdt) -> Vec<Finding> {
+    const AT: &str = "/linux/intelRdt";
+    let mut report = Report::default();
+    text::check(rdt, AT, &mut report);
+    linux::intel_rdt(rdt, &mut report);
     report.findings
 }

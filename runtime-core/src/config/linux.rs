@@ -142,6 +142,13 @@ pub struct IntelRdt {
     pub enable_monitoring: bool,
 }
 
+impl IntelRdt {
+    /// Whether it asks for nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// NUMA memory policy, as for set_mempolicy(2).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", default)]

@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod exec;
 mod kill;
+mod network;
 mod notify;
 mod pause;
 mod processes;
@@ -23,10 +24,14 @@ use nix::errno::Errno;
 
 pub use create::{CgroupDriver, CreateOptions};
 pub use exec::{ExecOptions, Process};
+pub use network::NetworkInterface;
 pub(crate) use resctrl::Resctrl;
+pub use resctrl::{CacheOccupancy, IntelRdtStats, L3CacheInfo, MemBwInfo, MemoryBandwidth};
 pub use start::StartOptions;
 pub(crate) use state::HookState;
 pub use state::{State, Status};
+pub use stats::Stats;
+pub use update::Changes;
 pub use wait::Exit;
 pub(crate) use wait::reap;
 

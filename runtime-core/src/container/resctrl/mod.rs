@@ -1,5 +1,7 @@
 //! `/linux/intelRdt`: the container's share of caches and memory bandwidth, by the resctrl file system.
 
+mod stats;
+
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -9,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::IntelRdt;
 use crate::error::{Error, errno_of, errno_text};
+pub use stats::{CacheOccupancy, IntelRdtStats, L3CacheInfo, MemBwInfo, MemoryBandwidth};
 
 const POINTER: &str = "/linux/intelRdt";
 
@@ -62,13 +65,11 @@ impl Resctrl {
 
     /// Makes the directories. A class of others must have the schemata that are asked for; an own one gets them.
     pub(super) fn make(&self, config: &IntelRdt) -> Result<(), Error> {
-        let schemata = self.class.join("schemata");
         if self.own {
             make_directory(&self.class)?;
-            for line in lines(config) {
-                write(&schemata, &format!("{line}\n"))?;
-            }
+            self.write_lines(lines(config))?;
         } else if lines(config).next().is_some() {
+            let schemata = self.class.join("schemata");
             let there = fs::read_to_string(&schemata).map_err(|error| io("read", &schemata, &error))?;
             let there: BTreeSet<_> = there.lines().flat_map(values).collect();
             if let Some(line) = lines(config).find(|line| !values(line).all(|value| there.contains(&value))) {
@@ -82,10 +83,74 @@ impl Resctrl {
         self.monitor.as_deref().map_or(Ok(()), make_directory)
     }
 
-    /// Puts a process with one thread into the class.
-    pub(super) fn enter(&self, pid: i32) -> Result<(), Error> {
+    /// Puts a thread into the class.
+    pub(super) fn enter(&self, thread: i32) -> Result<(), Error> {
         let directories = std::iter::once(&self.class).chain(&self.monitor);
-        directories.into_iter().try_for_each(|dir| write(&dir.join("tasks"), &pid.to_string()))
+        directories.into_iter().try_for_each(|dir| write(&dir.join("tasks"), &thread.to_string()))
+    }
+
+    /// Puts the threads of processes into the class until there are no others: what is born in it belongs to it.
+    pub(super) fn enter_all(&self, threads: impl Fn() -> Result<Vec<i32>, Error>) -> Result<(), Error> {
+        let mut entered = BTreeSet::new();
+        loop {
+            let new: Vec<i32> = threads()?.into_iter().filter(|thread| entered.insert(*thread)).collect();
+            if new.is_empty() {
+                return Ok(());
+            }
+            for thread in new {
+                match self.enter(thread) {
+                    // It has ended meanwhile.
+                    Err(_) if !Path::new(&format!("/proc/{thread}")).exists() => {}
+                    entered => entered?,
+                }
+            }
+        }
+    }
+
+    /// Gives the class other lines, and says what those of before were. After an error they are in force again.
+    pub(super) fn change(&self, config: &IntelRdt) -> Result<Vec<String>, Error> {
+        let schemata = self.class.join("schemata");
+        let there = fs::read_to_string(&schemata).map_err(|error| io("read", &schemata, &error))?;
+        let is_changed = |line: &&str| lines(config).any(|other| resource(other) == resource(line));
+        let former: Vec<String> =
+            there.lines().map(str::trim).filter(is_changed).map(str::to_owned).collect();
+        match self.write_lines(lines(config)) {
+            Ok(()) => Ok(former),
+            Err(error) => {
+                self.restore(&former);
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts lines of before in force again.
+    pub(super) fn restore(&self, former: &[String]) {
+        if let Err(error) = self.write_lines(former.iter().map(String::as_str)) {
+            log::warn!("the former schemata could not be restored: {error}");
+        }
+    }
+
+    /// The lines for a class; where the kernel refuses one, its own words say why.
+    fn write_lines<'a>(&self, mut lines: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+        let schemata = self.class.join("schemata");
+        lines.try_for_each(|line| {
+            write(&schemata, &format!("{line}\n")).map_err(|error| {
+                let status = self.root().join("info/last_cmd_status");
+                match fs::read_to_string(status).unwrap_or_default().trim() {
+                    "" | "ok" => error,
+                    reason => failed(POINTER, format!("{line:?}: {reason}")),
+                }
+            })
+        })
+    }
+
+    /// The file system's root, which alone has the directory `info`.
+    fn root(&self) -> &Path {
+        if self.class.join("info").is_dir() {
+            &self.class
+        } else {
+            self.class.parent().unwrap_or(&self.class)
+        }
     }
 
     /// Removes what is the container's own.
@@ -110,6 +175,11 @@ fn mounted(table: &str) -> Option<&Path> {
 fn lines(config: &IntelRdt) -> impl Iterator<Item = &str> {
     let older = config.l3_cache_schema.iter().chain(&config.mem_bw_schema).flat_map(|schema| schema.lines());
     config.schemata.iter().map(String::as_str).chain(older).map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// The resource that a line is about.
+fn resource(line: &str) -> &str {
+    line.split_once(':').map_or(line, |(resource, _)| resource).trim()
 }
 
 /// What one line says of each domain: resource, domain and value, in one spelling.
@@ -214,6 +284,80 @@ mod tests {
             assert_eq!(plan(text).unwrap_err().pointer().as_deref(), Some(pointer), "{text}");
         }
         assert_eq!(plan(r#"{"closID": "/"}"#).unwrap().class, root.0);
+    }
+
+    #[test]
+    fn other_lines_and_those_of_before() {
+        let root = Root::new("change");
+        let class = Resctrl::plan_in(&root.0, &config(r#"{"closID": "shared"}"#), "web").unwrap();
+        let former = class.change(&config(r#"{"l3CacheSchema": "L3:0=1;1=3"}"#)).unwrap();
+        assert_eq!(former, ["L3:0=00ff;1=f"]);
+        // What the file system does with a line that is written.
+        assert!(root.read("shared/schemata").ends_with("L3:0=1;1=3\n"));
+        class.restore(&former);
+        assert!(root.read("shared/schemata").ends_with("L3:0=00ff;1=f\n"));
+
+        fs::create_dir(root.0.join("info")).unwrap();
+        fs::write(root.0.join("info/last_cmd_status"), "Mask 0x0 not in range\n").unwrap();
+        fs::remove_file(root.0.join("shared/schemata")).unwrap();
+        fs::create_dir(root.0.join("shared/schemata")).unwrap();
+        let error = class.make(&config(r#"{"memBwSchema": "MB:0=0"}"#)).unwrap_err().to_string();
+        assert!(error.contains("shared/schemata"), "{error}");
+        let error = class.write_lines(["L3:0=0"].into_iter()).unwrap_err().to_string();
+        assert_eq!(error, "/linux/intelRdt: \"L3:0=0\": Mask 0x0 not in range");
+    }
+
+    #[test]
+    fn all_threads_enter_also_those_born_meanwhile() {
+        let root = Root::new("threads");
+        let class = Resctrl::plan_in(&root.0, &config(r#"{"closID": "shared"}"#), "web").unwrap();
+        let round = std::cell::Cell::new(0);
+        let own = std::process::id() as i32;
+        class
+            .enter_all(|| {
+                round.set(round.get() + 1);
+                Ok(if round.get() == 1 { vec![1] } else { vec![own, 1] })
+            })
+            .unwrap();
+        assert_eq!(root.read("shared/tasks"), format!("1{own}"));
+        assert_eq!(round.get(), 3);
+    }
+
+    #[test]
+    fn figures() {
+        let root = Root::new("figures");
+        for (path, content) in [
+            ("info/L3/cbm_mask", "fffff\n"),
+            ("info/L3/min_cbm_bits", "2\n"),
+            ("info/L3/num_closids", "16\n"),
+            ("info/MB/bandwidth_gran", "10\n"),
+            ("info/MB/delay_linear", "1\n"),
+            ("info/MB/min_bandwidth", "10\n"),
+            ("info/MB/num_closids", "8\n"),
+            ("schemata", "    L3:0=fffff;1=fffff\n    MB:0=100;1=100\n"),
+            ("shared/mon_data/mon_L3_00/llc_occupancy", "4096\n"),
+            ("shared/mon_data/mon_L3_00/mbm_total_bytes", "7\n"),
+            ("shared/mon_data/mon_L3_00/mbm_local_bytes", "5\n"),
+            ("shared/mon_data/mon_L3_01/llc_occupancy", "8192\n"),
+            ("shared/mon_data/mon_L3_01/mbm_total_bytes", "Unavailable\n"),
+            ("shared/mon_data/mon_L3_01/mbm_local_bytes", "0\n"),
+            ("shared/mon_data/mon_L2_01/llc_occupancy", "1\n"),
+        ] {
+            let path = root.0.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let class = Resctrl::plan_in(&root.0, &config(r#"{"closID": "shared"}"#), "web").unwrap();
+        let expected = concat!(
+            r#"{"l3_cache_info":{"cbm_mask":"fffff","min_cbm_bits":2,"num_closids":16},"#,
+            r#""l3_cache_schema_root":"L3:0=fffff;1=fffff","l3_cache_schema":"L3:0=00ff;1=f","#,
+            r#""mem_bw_info":{"bandwidth_gran":10,"delay_linear":1,"min_bandwidth":10,"num_closids":8},"#,
+            r#""mem_bw_schema_root":"MB:0=100;1=100","mem_bw_schema":"MB:0= 70;1=100","#,
+            r#""schemata":"L3:0=00ff;1=f\nMB:0= 70;1=100","#,
+            r#""mbm_stats":[{"mbm_total_bytes":7,"mbm_local_bytes":5},{"mbm_total_bytes":0,"mbm_local_bytes":0}],"#,
+            r#""cmt_stats":[{"llc_occupancy":4096},{"llc_occupancy":8192}]}"#
+        );
+        assert_eq!(serde_json::to_string(&class.stats()).unwrap(), expected);
     }
 
     #[test]
