@@ -20,6 +20,7 @@ mod idmap;
 mod labels;
 mod lifecycle;
 mod limits;
+mod live_mounts;
 mod mounts;
 mod namespaces;
 mod netdevices;

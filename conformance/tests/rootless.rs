@@ -91,6 +91,12 @@ fn every_operation_works() {
         serde_json::from_str(&home.corten(["ps", "--format", "json", "one"]).run().ok()).unwrap();
     assert_eq!(pids.len(), 2);
     assert!(home.corten(["list"]).run().ok().contains("running"));
+    let tmpfs = r#"[{"destination": "/tmp", "type": "tmpfs", "options": ["size=64k"]}]"#;
+    home.corten(["mounts", "add", "one", "-"]).input(tmpfs).run().ok();
+    assert!(home.corten(["exec", "one", "cat", "/proc/mounts"]).run().ok().contains(" /tmp tmpfs "));
+    home.corten(["mounts", "remove", "one", "-"]).input(tmpfs).run().ok();
+    let bind = r#"[{"destination": "/tmp", "type": "bind", "source": "/etc"}]"#;
+    home.corten(["mounts", "add", "one", "-"]).input(bind).run().fails_with(1, "without privileges");
     home.corten(["pause", "one"]).run().fails_with(1, "no cgroup");
     home.corten(["kill", "one", "KILL"]).run().ok();
     conformance::wait_until("it has stopped", || {

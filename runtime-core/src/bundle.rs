@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::config::{Process, Resources, Spec};
+use crate::config::{Mount, Process, Resources, Spec};
 use crate::error::io_text;
 use crate::pointer;
 
@@ -173,6 +173,11 @@ pub fn parse_spec(bytes: &[u8]) -> Result<Spec, ParseError> {
 
 /// Reads the `process` object of a `config.json`, standing alone.
 pub fn parse_process(bytes: &[u8]) -> Result<Process, ParseError> {
+    parse(bytes)
+}
+
+/// Reads a list of mounts as `mounts` of a `config.json` is, standing alone.
+pub fn parse_mounts(bytes: &[u8]) -> Result<Vec<Mount>, ParseError> {
     parse(bytes)
 }
 

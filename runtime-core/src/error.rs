@@ -104,6 +104,12 @@ pub enum Error {
     /// A step of starting or entering the container failed.
     #[error("unable to start container process: {0}")]
     Enter(crate::plan::StepError),
+    /// A mount could not be made in a running container, or taken from it.
+    #[error("{0}")]
+    Mounts(crate::plan::StepError),
+    /// Mounts made in the container would be made for others too.
+    #[error("the container has no mount namespace of its own: its mounts cannot be changed")]
+    SharedMounts,
     /// Init ended before it could say why.
     #[error("unable to start container process: container init {0}")]
     InitDied(String),
@@ -171,6 +177,7 @@ impl Error {
             Self::EmptyId | Self::InvalidId(_) => ErrorKind::InvalidId,
             Self::NotRunning
             | Self::NotPaused
+            | Self::SharedMounts
             | Self::NotStopped { .. }
             | Self::StillRunning
             | Self::StartStopped
@@ -186,6 +193,7 @@ impl Error {
             Self::Launch(_)
             | Self::Create(_)
             | Self::Enter(_)
+            | Self::Mounts(_)
             | Self::InitDied(_)
             | Self::Agent { .. }
             | Self::AgentSilent => ErrorKind::Process,
@@ -209,7 +217,7 @@ impl Error {
             Self::Rootfs { .. } => Some("/root/path".to_owned()),
             Self::Agent { .. } => Some("/linux/seccomp/listenerPath".to_owned()),
             Self::AgentSilent => Some("/linux/seccomp".to_owned()),
-            Self::Create(error) | Self::Enter(error) => error.pointer.clone(),
+            Self::Create(error) | Self::Enter(error) | Self::Mounts(error) => error.pointer.clone(),
             Self::Hook { kind, index, .. } => Some(format!("/hooks/{kind}/{index}")),
             _ => None,
         }
@@ -218,7 +226,7 @@ impl Error {
     /// The step of the plan that failed, where one did.
     pub fn step(&self) -> Option<&'static str> {
         match self {
-            Self::Create(error) | Self::Enter(error) => Some(error.step),
+            Self::Create(error) | Self::Enter(error) | Self::Mounts(error) => Some(error.step),
             _ => None,
         }
     }
@@ -226,7 +234,7 @@ impl Error {
     /// The kernel's answer, where there was one.
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::Create(error) | Self::Enter(error) => error.errno,
+            Self::Create(error) | Self::Enter(error) | Self::Mounts(error) => error.errno,
             Self::Cgroup(error) => error.errno().map(|errno| errno as i32),
             Self::Launch(error) => error.errno().map(|errno| errno as i32),
             Self::System { errno, .. } | Self::Agent { errno, .. } => Some(*errno as i32),
@@ -238,7 +246,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Config(findings) => first_fatal(findings).and_then(|finding| finding.hint.clone()),
-            Self::Create(error) | Self::Enter(error) => error.hint.clone(),
+            Self::Create(error) | Self::Enter(error) | Self::Mounts(error) => error.hint.clone(),
             Self::Launch(error) => error.hint().map(str::to_owned),
             Self::Agent { .. } => Some("start the agent before the container".to_owned()),
             Self::AgentSilent => Some(

@@ -8,6 +8,7 @@ pub(crate) mod exec;
 pub(crate) mod features;
 pub(crate) mod kill;
 pub(crate) mod list;
+pub(crate) mod mounts;
 mod new_container;
 pub(crate) mod not_yet;
 pub(crate) mod pause;
@@ -22,6 +23,8 @@ pub(crate) mod state;
 mod strict;
 pub(crate) mod update;
 
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use runtime_core::bundle::{BundleError, CONFIG};
@@ -58,4 +61,15 @@ fn bundle(flags: &Matches) -> Result<Bundle, BundleError> {
         Some(config) => Bundle::load_config(bundle_dir(flags), config),
         None => Bundle::load(bundle_dir(flags)),
     }
+}
+
+/// The bytes of a file, or of standard input for `-`.
+fn read_input(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(path)
+    };
+    bytes.map_err(|error| Failure::file("open", path, error))
 }

@@ -1,8 +1,6 @@
 //! `corten update`: other limits for a container.
 
 use std::fmt::Display;
-use std::fs;
-use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -10,7 +8,7 @@ use runtime_core::Changes;
 use runtime_core::bundle::parse_resources;
 use runtime_core::config::{BlockIo, Cpu, IntelRdt, Memory, Pids, Resources};
 
-use super::container;
+use super::{container, read_input};
 use crate::failure::{Failure, Outcome};
 use crate::flags::table::{
     BLKIO_WEIGHT, CPU_BURST, CPU_IDLE, CPU_PERIOD, CPU_QUOTA, CPU_RT_PERIOD, CPU_RT_RUNTIME, CPU_SHARE,
@@ -33,14 +31,7 @@ pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
 
 /// The limits in a file, or on standard input.
 fn of_file(path: &Path) -> Result<Resources, Failure> {
-    let bytes = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        fs::read(path)
-    };
-    let bytes = bytes.map_err(|error| Failure::file("open", path, error))?;
-    parse_resources(&bytes)
+    parse_resources(&read_input(path)?)
         .map_err(|error| Failure::new(error.to_string()).pointer(error.pointer()).context(path.display()))
 }
 

@@ -274,6 +274,15 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: commands::list::run,
     },
     Command {
+        name: "mounts",
+        summary: "add mounts to a running container, or remove some (FILE: a JSON list of mounts, or - for standard input)",
+        usage: "add|remove <container-id> FILE",
+        arguments: Arguments::Exactly(3),
+        trailing: false,
+        flags: &[],
+        run: commands::mounts::run,
+    },
+    Command {
         name: "pause",
         summary: "suspend all processes of a container",
         usage: ID,

@@ -26,7 +26,7 @@ mod version;
 use std::fmt;
 use std::ops::Deref;
 
-use crate::config::{Annotations, IntelRdt, Process, Resources, Spec};
+use crate::config::{Annotations, IntelRdt, Mount, Process, Resources, Spec};
 pub(crate) use namespaces::TYPES as NAMESPACES;
 use report::Report;
 
@@ -104,7 +104,7 @@ pub fn check(spec: &Spec) -> Vec<Finding> {
         process::check(process, "/process", &mut report);
     }
     hooks::check(&spec.hooks, &mut report);
-    mounts::check(&spec.mounts, &mut report);
+    mounts::check(&spec.mounts, "/mounts", &mut report);
     namespaces::check(spec, &mut report);
     if let Some(linux) = &spec.linux {
         linux::check(linux, &mut report);
@@ -122,6 +122,14 @@ pub fn check_process(process: &Process, at: &str) -> Vec<Finding> {
     let mut report = Report::default();
     text::check(process, at, &mut report);
     process::check(process, at, &mut report);
+    report.findings
+}
+
+/// Everything that is wrong with mounts for a running container; `at` is where the list stands in its document.
+pub fn check_mounts(mounts: &[Mount], at: &str) -> Vec<Finding> {
+    let mut report = Report::default();
+    text::check(&mounts, at, &mut report);
+    mounts::check(mounts, at, &mut report);
     report.findings
 }
 

@@ -4,9 +4,9 @@ use super::id_maps;
 use super::report::{Report, has_parent, quote};
 use crate::config::Mount;
 
-pub(super) fn check(mounts: &[Mount], report: &mut Report) {
+pub(super) fn check(mounts: &[Mount], list: &str, report: &mut Report) {
     for (index, mount) in mounts.iter().enumerate() {
-        let at = format!("/mounts/{index}");
+        let at = format!("{list}/{index}");
         destination(&mount.destination, &at, report);
         if mount.is_bind() && mount.source.is_none() {
             report.error(format_args!("{at}/source"), "a bind mount needs a source");

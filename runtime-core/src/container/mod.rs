@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod exec;
 mod kill;
+mod mounts;
 mod network;
 mod notify;
 mod pause;

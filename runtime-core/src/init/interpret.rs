@@ -176,6 +176,7 @@ impl Init {
                 };
                 mount::bind(&tree, &self.root(nofollow)?, target.c_str())
             }
+            Step::Unmount { target } => mount::unmount(&self.root(true)?, target.c_str()),
             Step::MountSetattr { slot, attrs } => mount::set(self.slot(slot)?.raw(), &attrs),
             Step::MakeNode { path, mode, major, minor, uid, gid } => {
                 let node = Node { mode, major, minor, uid, gid };

@@ -139,6 +139,7 @@ fn doing(step: &Step<'_>) -> String {
         Step::TakeRoot { .. } => "unable to mount the root filesystem".into(),
         Step::RealDirectory { path, .. } => format!("{} must be an ordinary directory", text(Some(*path))),
         Step::MakeDirectory { path } => about("unable to make the directory", path),
+        Step::Unmount { target } => about("unable to unmount", target),
         Step::MountSetattr { .. } => "unable to change a mount's attributes".into(),
         Step::MakeNode { path, .. } => about("unable to make the device", path),
         Step::MakeSymlink { path, .. } => about("unable to make the link", path),
@@ -242,6 +243,7 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         (Step::MountFs { fstype, .. }, libc::EPERM) if fstype.bytes() == b"proc" => Some(
             "in a user namespace procfs needs a pid namespace of its owner, and no mount that hides a part of /proc",
         ),
+        (Step::Unmount { .. }, libc::EINVAL) => Some("nothing is mounted there"),
         (Step::SetGroups { .. }, libc::EPERM) => {
             Some("groups cannot be set where /proc/self/setgroups says deny, as without newgidmap")
         }

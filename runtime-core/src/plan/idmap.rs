@@ -1,9 +1,8 @@
 //! Id-mapped mounts: which ids of the file system are shown as which.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::mounts::Entry;
-use super::namespaces::Namespaces;
 use super::{Error, IdMaps};
 use crate::config::IdMapping;
 
@@ -25,11 +24,19 @@ pub enum MountMaps {
     Joined(PathBuf),
 }
 
+/// The ids of the container's user namespace.
+pub(super) struct UserIds<'a> {
+    /// As far as the configuration gives them.
+    pub(super) maps: &'a IdMaps,
+    /// The file of a namespace that has them.
+    pub(super) file: Option<&'a Path>,
+}
+
 impl MountIds {
     /// What a mount asks for: mappings of its own, else those that stand in its option, else those of the container's user
     /// namespace.
-    pub(super) fn of(entry: &Entry<'_>, namespaces: &Namespaces<'_>) -> Result<Option<Self>, Error> {
-        let (mount, container) = (entry.mount, &namespaces.maps);
+    pub(super) fn of(entry: &Entry<'_>, namespace: &UserIds<'_>) -> Result<Option<Self>, Error> {
+        let (mount, container) = (entry.mount, namespace.maps);
         let own = IdMaps { uids: mount.uid_mappings.clone(), gids: mount.gid_mappings.clone() };
         let (recursive, text) = match entry.options.idmap {
             None if own.is_empty() => return Ok(None),
@@ -43,7 +50,7 @@ impl MountIds {
                 let error = Error::at(pointer, format!("{text:?} is no id mapping: {why}"));
                 error.hint("write uids=FROM-TO-SIZE#FROM-TO-SIZE;gids=FROM-TO-SIZE, or @FROM-TO-SIZE for ids of the container")
             })?,
-            None => match namespaces.user_path() {
+            None => match namespace.file {
                 Some(path) => return Ok(Some(Self { recursive, maps: MountMaps::Joined(path.into()) })),
                 None => container.clone(),
             },

@@ -3,6 +3,7 @@
 //! Planning is pure: it looks at nothing but its arguments, so a plan can be printed and tested anywhere. The order of
 //! the steps is what a container's security hangs on; it stands in [`container`] and [`process`] alone.
 
+mod added;
 mod builder;
 mod cgroup_mount;
 mod explain;
@@ -37,6 +38,7 @@ use namespaces::{CGROUP, NETWORK, Namespaces, PID, USER};
 use process::Payload;
 use rootfs::Root;
 
+pub use added::{Running, mounts_added, mounts_removed};
 pub use builder::{Descriptor, HostPart, NetDevice, Plan, UserNamespace};
 pub use cgroup_mount::cgroup_owner;
 pub use explain::StepError;
@@ -262,13 +264,13 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     // Where cgroups are delegated to namespaces (nsdelegate, systemd's way of mounting them), nobody is cloned from outside a cgroup
     // namespace into its cgroups by one who is in it.
     let late = user | options.namespaces & CGROUP;
-    join(&mut builder, options, options.namespaces & !late);
+    join(&mut builder, options.root, options.keep_groups, options.namespaces & !late);
     if options.born_in_cgroup || options.namespaces & PID != 0 {
         let cgroup = options.born_in_cgroup.then(|| builder.descriptor(Descriptor::CgroupDir));
         builder.add("", Step::Fork { cgroup });
         builder.host().forks = true;
     }
-    join(&mut builder, options, late);
+    join(&mut builder, options.root, options.keep_groups, late);
     builder.add("", Step::DieWithParent {});
     enter_cgroup(&mut builder, options.cgroup_files);
     schedule::final_affinity(&mut builder, process.exec_cpu_affinity.as_ref());
@@ -308,14 +310,13 @@ pub(crate) fn user_namespace() -> Plan {
 const NOTIFY: &str = "/run/notify";
 
 /// Enters namespaces of a running container.
-fn join(builder: &mut Builder, options: &JoinOptions<'_>, kinds: u32) {
+fn join(builder: &mut Builder, (uid, gid): (u32, u32), keep_groups: bool, kinds: u32) {
     if kinds != 0 {
         let target = builder.descriptor(Descriptor::ContainerPidfd);
         builder.add("", Step::Setns { target, kinds, early: false });
     }
     if kinds & USER != 0 {
-        let (uid, gid) = options.root;
-        builder.add("", Step::BecomeRoot { uid, gid, keep_groups: options.keep_groups });
+        builder.add("", Step::BecomeRoot { uid, gid, keep_groups });
     }
 }
 

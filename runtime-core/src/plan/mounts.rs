@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::builder::{Bind, Builder};
+use super::idmap::UserIds;
 use super::labels::MountLabel;
 use super::namespaces::Namespaces;
 use super::options::{self, READ_ONLY, SUPERBLOCK};
@@ -62,10 +63,10 @@ pub(super) fn plan(
     let label = MountLabel::of(spec);
     let mut deferred = Vec::new();
     for (index, mount) in spec.mounts.iter().enumerate() {
-        let entry = Entry::read(mount, index)?;
+        let entry = Entry::read(mount, format!("/mounts/{index}"))?;
         match mount.typ.as_deref() {
             _ if entry.options.remount => entry.remount(builder)?,
-            _ if entry.is_bind() => entry.bind(builder, namespaces, options)?,
+            _ if entry.is_bind() => entry.bind(builder, &namespaces.user_ids(), options.bundle)?,
             Some("cgroup") => cgroup_mount::plan(builder, &entry, namespaces, options)?,
             Some(fstype) => deferred.extend(entry.filesystem(builder, fstype, label)?),
             None => {
@@ -78,8 +79,7 @@ pub(super) fn plan(
 }
 
 impl<'a> Entry<'a> {
-    fn read(mount: &'a Mount, index: usize) -> Result<Self, Error> {
-        let at = format!("/mounts/{index}");
+    pub(super) fn read(mount: &'a Mount, at: String) -> Result<Self, Error> {
         let options = options::Options::parse(&mount.options);
         let entry = Self { mount, at, target: clean(&mount.destination), options };
         entry.allowed()?;
@@ -87,7 +87,7 @@ impl<'a> Entry<'a> {
         Ok(entry)
     }
 
-    fn is_bind(&self) -> bool {
+    pub(super) fn is_bind(&self) -> bool {
         self.options.bind.is_some() || self.mount.typ.as_deref() == Some("bind")
     }
 
@@ -134,11 +134,12 @@ impl<'a> Entry<'a> {
         of_kernel("/proc") || of_kernel("/sys") || matches!(self.mount.typ.as_deref(), Some("proc" | "sysfs"))
     }
 
-    fn bind(
+    /// `bundle` is where a relative source begins.
+    pub(super) fn bind(
         &self,
         builder: &mut Builder,
-        namespaces: &Namespaces<'_>,
-        options: &Options<'_>,
+        container: &UserIds<'_>,
+        bundle: &Path,
     ) -> Result<(), Error> {
         let Some(source) = &self.mount.source else {
             return Err(Error::at(format!("{}/source", self.at), "a bind mount needs a source"));
@@ -149,10 +150,10 @@ impl<'a> Entry<'a> {
             return Err(Error::at(format!("{}/options", self.at), message));
         }
         let bind = Bind {
-            source: &options.bundle.join(source),
+            source: &bundle.join(source),
             recursive: self.options.bind == Some(true),
             attrs: self.options.attrs,
-            ids: MountIds::of(self, namespaces)?,
+            ids: MountIds::of(self, container)?,
             target: &self.target,
             nofollow: self.nofollow(),
         };
@@ -160,7 +161,7 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
-    fn filesystem(
+    pub(super) fn filesystem(
         &self,
         builder: &mut Builder,
         fstype: &str,

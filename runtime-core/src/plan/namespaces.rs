@@ -1,6 +1,9 @@
 //! `/linux/namespaces`: which are new, which are joined, and when.
 
+use std::path::Path;
+
 use super::builder::{Builder, Descriptor};
+use super::idmap::UserIds;
 use super::{Error, Facts, IdMaps, Options, UserNamespace};
 use crate::check::sysctl;
 use crate::config::{Namespace, Spec};
@@ -96,9 +99,10 @@ impl<'a> Namespaces<'a> {
         (self.new | self.joined) & kind != 0
     }
 
-    /// The file of the user namespace that is joined.
-    pub(super) fn user_path(&self) -> Option<&'a str> {
-        self.list.iter().find(|namespace| kind(&namespace.typ) == Some(USER))?.path.as_deref()
+    /// The ids of the user namespace: those given, or those that the joined one has.
+    pub(super) fn user_ids(&self) -> UserIds<'_> {
+        let user = self.list.iter().find(|namespace| kind(&namespace.typ) == Some(USER));
+        UserIds { maps: &self.maps, file: user.and_then(|user| user.path.as_deref()).map(Path::new) }
     }
 
     fn origin(&self, kinds: u32) -> String {

@@ -186,6 +186,11 @@ steps! {
         /// Refuse symbolic links on the way to the target.
         nofollow: bool,
     }
+    /// Detaches the mount on top at a path, reached without symbolic links, with all mounts below it.
+    80 Unmount {
+        /// The path in the root.
+        target: Str<'a>
+    }
     /// Changes a kept mount.
     20 MountSetattr {
         /// Its slot; 0 is the root.

@@ -1,0 +1,94 @@
+//! Mounts made in a running container, and taken from it.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use nix::libc::SIGKILL;
+
+use super::{Container, Status, reap, status};
+use crate::check::{self, Finding};
+use crate::config::Mount;
+use crate::error::Error;
+use crate::host::Host;
+use crate::launch::descriptors::Sources;
+use crate::launch::handshake::{self, Stop};
+use crate::launch::{self, Payload};
+use crate::plan::{self, Facts, Plan, Running};
+use crate::state::RootMount;
+use crate::sys;
+
+type Planner = fn(&[Mount], &Facts, &Running<'_>) -> Result<Plan, plan::Error>;
+
+impl Container {
+    /// Makes mounts in the container, all or none: bind mounts and new file systems, as `mounts` of a config describes them, under the
+    /// same rules. Nothing remembers them but the container's mount namespace.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for faults of the list, whose pointers begin with a mount's place in it; [`Error::NotRunning`];
+    /// [`Error::SharedMounts`]; [`Error::Mounts`].
+    pub fn add_mounts(&self, mounts: &[Mount]) -> Result<(), Error> {
+        let faults = check::check_mounts(mounts, "");
+        if faults.iter().any(Finding::is_fatal) {
+            return Err(Error::Config(faults));
+        }
+        for warning in faults {
+            log::warn!("{warning}");
+        }
+        let _lock = self.entry.lock_exclusive()?;
+        self.change_mounts(mounts, plan::mounts_added).inspect_err(|error| {
+            let made = mounts.get(..failed_at(error)).unwrap_or_default();
+            if let Err(error) = self.change_mounts(made, plan::mounts_removed) {
+                log::warn!("after a failure: {error}");
+            }
+        })
+    }
+
+    /// Takes mounts from the container, the last first: at each destination the one on top, whether it was added or came with the config.
+    ///
+    /// # Errors
+    /// As [`add_mounts`](Self::add_mounts); where a destination is no mount those after it are gone.
+    pub fn remove_mounts(&self, mounts: &[Mount]) -> Result<(), Error> {
+        let _lock = self.entry.lock_exclusive()?;
+        self.change_mounts(mounts, plan::mounts_removed)
+    }
+
+    /// Runs a plan in the container's mount namespace.
+    fn change_mounts(&self, mounts: &[Mount], planner: Planner) -> Result<(), Error> {
+        if mounts.is_empty() {
+            return Ok(());
+        }
+        let record = self.entry.read()?;
+        let init = match status(&self.entry, &record)? {
+            (Status::Created | Status::Running | Status::Paused, Some(init)) => init,
+            _ => return Err(Error::NotRunning),
+        };
+        if record.root != RootMount::Own {
+            return Err(Error::SharedMounts);
+        }
+        let host = Host::get()?;
+        let (namespaces, id_maps) = (record.namespaces, &record.id_maps);
+        let user_namespace =
+            format!("/proc/{}/ns/user", record.init.as_ref().map_or(0, |init| init.identity.pid));
+        let user_namespace = Path::new(&user_namespace);
+        let running = Running { bundle: &record.bundle, namespaces, id_maps, user_namespace };
+        let plan = planner(mounts, &host.facts(), &running)?;
+        let sources = Sources { container: Some(init.as_fd()), ..Sources::default() };
+        let mut child = launch::launch(&plan, &sources, &Payload { stdio: None, inherit: &[] })?;
+        let done = handshake::until_ready(&mut child, &plan, None, |_, _| Ok(()));
+        // It has nothing more to do, and may be gone already.
+        let _ = sys::pidfd_send_signal(&child.pidfd, SIGKILL);
+        match done {
+            Ok(_) => reap(child.pidfd.as_fd()).map(drop),
+            Err(Stop::Step(error)) => reap(child.pidfd.as_fd()).and(Err(Error::Mounts(error))),
+            Err(Stop::Host(error)) => reap(child.pidfd.as_fd()).and(Err(error)),
+            Err(Stop::Died(exit)) => Err(Error::InitDied(format!("ended without a word: {exit:?}"))),
+        }
+    }
+}
+
+/// The place in the list of the mount that failed, where the ones before it were made.
+fn failed_at(error: &Error) -> usize {
+    let Error::Mounts(error) = error else { return 0 };
+    let place = error.pointer.as_ref().and_then(|pointer| pointer.split('/').nth(1)?.parse().ok());
+    place.unwrap_or(0)
+}

@@ -1,0 +1,99 @@
+//! Mounts that are made in a container which runs already, or taken from it.
+
+use std::path::Path;
+
+use super::builder::{Builder, Plan};
+use super::idmap::UserIds;
+use super::mounts::Entry;
+use super::namespaces::{MOUNT, USER};
+use super::paths::below;
+use super::{Error, Facts, IdMaps, join};
+use crate::config::Mount;
+use crate::wire::{Step, Str};
+
+/// File systems that show what the container's masks and read-only paths hide, or depend on which process mounts them.
+const OF_KERNEL: [&str; 5] = ["proc", "sysfs", "cgroup", "cgroup2", "mqueue"];
+
+/// What is known of the running container.
+#[derive(Debug, Clone, Copy)]
+pub struct Running<'a> {
+    /// The bundle's directory.
+    pub bundle: &'a Path,
+    /// The namespaces that the container does not share with the caller: `CLONE_NEW*` bits.
+    pub namespaces: u32,
+    /// The ids of its user namespace, as far as its configuration gave them.
+    pub id_maps: &'a IdMaps,
+    /// The file of that namespace.
+    pub user_namespace: &'a Path,
+}
+
+/// The plan for mounts that are added; their pointers are those of a document that is the list.
+pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> Result<Plan, Error> {
+    // What is outside the container only the host side can open.
+    let mut builder = Builder::new(true);
+    enter(&mut builder, facts, running);
+    let joined = running.namespaces & USER != 0 && running.id_maps.is_empty();
+    let ids = UserIds { maps: running.id_maps, file: joined.then_some(running.user_namespace) };
+    let mut deferred = Vec::new();
+    for (index, mount) in mounts.iter().enumerate() {
+        let entry = Entry::read(mount, format!("/{index}"))?;
+        let refuse = |field: &str, why: &str| Err(Error::at(format!("{}/{field}", entry.at), why));
+        match mount.typ.as_deref() {
+            _ if entry.options.remount => {
+                return refuse("options", "what is added is a new mount: there is nothing to remount");
+            }
+            _ if entry.is_bind() && !facts.may_mount => {
+                return refuse(
+                    "source",
+                    "a runtime without privileges cannot bring files of the host into a running container",
+                );
+            }
+            _ if entry.is_bind() => entry.bind(&mut builder, &ids, running.bundle)?,
+            Some(kind) if OF_KERNEL.contains(&kind) => {
+                return refuse(
+                    "type",
+                    "a file system of the kernel's own cannot be added to a running container",
+                );
+            }
+            Some(kind) => deferred.extend(entry.filesystem(&mut builder, kind, None)?),
+            None => return refuse("type", "the filesystem type is missing"),
+        }
+    }
+    for mount in deferred {
+        mount.settle(&mut builder);
+    }
+    builder.add("", Step::AwaitStart { gate: None });
+    Ok(builder.finish())
+}
+
+/// The plan for mounts that are removed, the last first: those on top at their destinations.
+pub fn mounts_removed(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> Result<Plan, Error> {
+    let mut builder = Builder::new(false);
+    enter(&mut builder, facts, running);
+    for (index, mount) in mounts.iter().enumerate().rev() {
+        let entry = Entry::read(mount, format!("/{index}"))?;
+        // What lies over the kernel's files hides something, but for the few that may be mounted over `/proc`.
+        if matches!(entry.target.as_str(), "/proc" | "/sys") || below(&entry.target, "/sys") {
+            let why = format!("{:?} belongs to the kernel's file systems and stays", entry.target);
+            return Err(Error::at(format!("{}/destination", entry.at), why));
+        }
+        let target = Str::from(entry.target.as_str());
+        builder.add(entry.at.clone(), Step::Unmount { target });
+    }
+    builder.add("", Step::AwaitStart { gate: None });
+    Ok(builder.finish())
+}
+
+/// Goes where the container's mounts are, as the root of its user namespace.
+fn enter(builder: &mut Builder, facts: &Facts, running: &Running<'_>) {
+    builder.add("", Step::Undumpable {});
+    builder.add("", Step::DieWithParent {});
+    builder.add("", Step::ResetSignals {});
+    let user = running.namespaces & USER;
+    // A privileged caller enters the mount namespace by its own right; another one has that in the user namespace alone.
+    let (first, then) = if facts.may_mount { (MOUNT, user) } else { (MOUNT | user, 0) };
+    join(builder, running.id_maps.root(), false, first);
+    join(builder, running.id_maps.root(), false, then);
+    builder.add("", Step::DieWithParent {});
+    builder.add("", Step::OpenRoot {});
+}
