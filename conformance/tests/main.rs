@@ -3,6 +3,7 @@
 
 mod annotations;
 mod badinput;
+mod bind_attributes;
 mod birth;
 mod cgroup_files;
 mod cgroups;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use conformance::{Bundle, Sandbox, View, corten_only, is_peer, kernel, sandbox, views};
+use conformance::{Bundle, Sandbox, View, is_peer, kernel, sandbox, views};
 use serde_json::json;
 
 /// What a payload sees in its mountinfo.
@@ -367,23 +367,6 @@ fn a_relative_destination_is_taken_from_the_root() {
     bundle.mount("mnt/relative", "tmpfs", "found", &[]);
     let output = t.run(bundle.args(["cat", "/proc/self/mountinfo"]));
     assert_eq!(kernel::mount_at(&output.ok(), "/mnt/relative").source, "found");
-}
-
-#[test]
-fn flags_of_the_source_filesystem_are_kept_or_refused() {
-    corten_only!(); // runc retries with the flags of the source
-    let t = sandbox!();
-    let mut bundle = t.bundle();
-    let dir = t.path("host");
-    fs::create_dir_all(&dir).unwrap();
-    let script = format!("mount -t tmpfs -o nodev,nosuid,noexec tmpfs '{}' && exec \"$@\"", dir.display());
-    bundle.mount("/mnt", "bind", &dir, &["bind", "ro"]).args(["cat", "/proc/self/mountinfo"]);
-    let run = t.on_bundle(["run"], &bundle, &t.id());
-    let text = run.wrap(["unshare", "-m", "--propagation", "private", "sh", "-c", &script, "sh"]).run().ok();
-    let mount = kernel::mount_at(&text, "/mnt");
-    for option in ["ro", "nodev", "nosuid", "noexec"] {
-        assert!(mount.has(option), "{option}: {mount:?}");
-    }
 }
 
 #[test]

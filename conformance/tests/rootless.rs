@@ -71,6 +71,30 @@ fn a_user_runs_a_container() {
     assert_eq!(fs::read_dir(t.path("run/corten")).unwrap().count(), 0, "the state is gone");
 }
 
+/// Here the kernel itself keeps what the host has restricted.
+#[test]
+fn a_bind_mount_keeps_the_hosts_restrictions() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(home) = Home::new(&t, USER) else { return };
+    let source = t.path("source");
+    fs::create_dir(&source).unwrap();
+    let shown = source.display();
+    let host =
+        format!("mount -t tmpfs tmpfs '{shown}' && mount -o remount,bind,ro,nodev '{shown}' && exec \"$@\"");
+    let run = |options: &[&str]| {
+        let mut bundle = home.bundle("grep ' /mnt ' /proc/self/mountinfo");
+        bundle.mount("/mnt", "bind", &source, options).write();
+        let command = home.corten(["run", "--bundle", dir(&bundle), "one"]);
+        command.wrap(["unshare", "-m", "--propagation", "private", "sh", "-c", &host, "sh"]).run()
+    };
+    let text = run(&["rbind", "nosuid"]).ok();
+    assert!(text.contains(" ro,nosuid,nodev,"), "{text}");
+    let output = run(&["rbind", "rw"]);
+    let text = output.fails(1);
+    assert!(text.contains("cannot clear ro") && text.contains("operation not permitted"), "{text}");
+}
+
 #[test]
 fn every_operation_works() {
     corten_only!();

@@ -73,6 +73,7 @@ impl Cover {
         clear: 0,
         set_all: 0,
         clear_all: 0,
+        implied: 0,
         propagation: 0,
     };
 

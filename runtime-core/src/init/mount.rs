@@ -10,13 +10,24 @@ use super::path::{Leaf, Root};
 use super::sys::{self, Fd};
 use super::wire::{Attrs, Check, List, Setting, Str};
 
-/// Sets a mount's attributes; those of all mounts below it first, its own then.
+/// Attributes that a mount may bring along into a user namespace, where nobody can clear them.
+pub(crate) const LOCKABLE: u32 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+/// Sets a mount's attributes; its own first, those of all mounts below it and of itself then. In a fault of its own the index are
+/// those that it has and should not have.
 pub(crate) fn set(mount: i32, attrs: &Attrs) -> Result<()> {
     let recursive = attrs.propagation & MS_REC != 0;
     let propagation = attrs.propagation & !MS_REC;
     let (all, own) = if recursive { (propagation, 0) } else { (0, propagation) };
-    apply(mount, AT_RECURSIVE, attrs.set_all, attrs.clear_all, all)?;
-    apply(mount, 0, attrs.set, attrs.clear, own)
+    match apply(mount, 0, attrs.set, attrs.clear | attrs.implied, own) {
+        Err(fault) if fault.is(EPERM) => {
+            let locked = sys::mount_flags(mount)? & LOCKABLE;
+            let again = apply(mount, 0, attrs.set, attrs.clear | attrs.implied & !locked, own);
+            again.map_err(|fault| fault.at((attrs.clear & locked) as usize))?;
+        }
+        answer => answer?,
+    }
+    apply(mount, AT_RECURSIVE, attrs.set_all, attrs.clear_all, all)
 }
 
 fn apply(mount: i32, flags: u32, set: u32, clear: u32, propagation: u32) -> Result<()> {

@@ -318,10 +318,19 @@ fn statx_of(dir: i32, path: &CStr, mask: u32) -> Result<Statx> {
 
 /// The magic number of the file system that holds `fd`.
 pub(crate) fn filesystem(fd: i32) -> Result<u64> {
+    Ok(statfs(fd)?.first().copied().unwrap_or(0))
+}
+
+/// What holds for the mount of `fd`, its own attributes and those of its file system: `ST_*`.
+pub(crate) fn mount_flags(fd: i32) -> Result<u32> {
+    Ok(statfs(fd)?.get(10).copied().unwrap_or(0) as u32)
+}
+
+fn statfs(fd: i32) -> Result<[u64; 15]> {
     let mut answer = [0u64; 15];
     // SAFETY: `struct statfs` has 120 bytes on 64-bit machines; the array is as long.
     unsafe { call(nr::FSTATFS, [fd as usize, answer.as_mut_ptr() as usize]) }?;
-    Ok(answer.first().copied().unwrap_or(0))
+    Ok(answer)
 }
 
 pub(crate) fn mount_setattr(mount: i32, flags: u32, attr: &MountAttr) -> Result<()> {

@@ -1,8 +1,6 @@
 //! Opens what the plan's descriptors stand for.
 
-use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -10,13 +8,10 @@ use nix::fcntl::{AtFlags, OFlag, open};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 
-use super::{Error, id_maps};
-use crate::init::abi::AT_FDCWD;
-use crate::init::fault::Fault;
-use crate::init::mount;
-use crate::plan::{Descriptor, MountIds, MountMaps, Plan};
+use super::{Error, tree};
+use crate::plan::{Descriptor, Plan};
 use crate::sys;
-use crate::wire::{Attrs, Fd, Step};
+use crate::wire::{Fd, Step};
 
 /// Where descriptors come from that the host side holds already.
 #[derive(Default)]
@@ -83,41 +78,11 @@ fn open_one<'a>(
             }
             return Ok(Source::Opened(opened));
         }
-        Descriptor::Tree { pointer, source, recursive, attrs, ids } => {
-            return tree(source, *recursive, attrs, ids.as_ref(), pointer).map(Source::Opened);
-        }
+        Descriptor::Tree(wanted) => return tree::open(wanted).map(Source::Opened),
     };
     // A plan names only what the operation that made it holds.
     held.map(Source::Held)
         .ok_or(Error::System { doing: "find a descriptor of the plan", errno: Errno::EBADF })
-}
-
-/// The source of a bind mount as a detached tree. Its attributes are set here and now: until then it shares its source's
-/// propagation.
-fn tree(
-    source: &Path,
-    recursive: bool,
-    attrs: &Attrs,
-    ids: Option<&MountIds>,
-    pointer: &str,
-) -> Result<OwnedFd, Error> {
-    let failed = |errno| Error::Source { pointer: pointer.to_owned(), path: source.to_owned(), errno };
-    let of_init = |fault: Fault| failed(Errno::from_raw(fault.value() as i32));
-    let path = CString::new(source.as_os_str().as_bytes()).map_err(|_| failed(Errno::EINVAL))?;
-    let tree = mount::clone_tree(AT_FDCWD, &path, recursive).map_err(of_init)?;
-    if let Some(ids) = ids {
-        let namespace = match &ids.maps {
-            MountMaps::Given(maps) => id_maps::user_namespace(maps)?,
-            MountMaps::Joined(path) => namespace(path, libc::CLONE_NEWUSER as u32, pointer)?,
-        };
-        mount::map_ids(&tree, ids.recursive, namespace.as_raw_fd()).map_err(|fault| Error::MountIds {
-            pointer: pointer.to_owned(),
-            path: source.to_owned(),
-            errno: Errno::from_raw(fault.value() as i32),
-        })?;
-    }
-    mount::set(tree.raw(), attrs).map_err(of_init)?;
-    Ok(sys::adopt(tree))
 }
 
 /// The JSON pointer of the namespace that a descriptor stands for.
@@ -127,7 +92,7 @@ fn pointer(plan: &Plan, number: Fd) -> String {
 }
 
 /// Opens a namespace by its path; it must be one, and of the kind that the config says.
-fn namespace(path: &Path, kind: u32, pointer: &str) -> Result<OwnedFd, Error> {
+pub(super) fn namespace(path: &Path, kind: u32, pointer: &str) -> Result<OwnedFd, Error> {
     let failed = |errno| Error::Namespace { pointer: pointer.to_owned(), path: path.to_owned(), errno };
     // Not to be blocked by a FIFO.
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;

@@ -11,6 +11,7 @@ mod netlink;
 mod spawn;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -78,6 +79,18 @@ pub enum Error {
         path: PathBuf,
         /// The kernel's answer.
         errno: Errno,
+    },
+    /// A bind mount in a user namespace shall be without what the host has restricted.
+    #[error(
+        "error during container init: error mounting {path:?}: cannot clear {what}, locked by the host's mount: operation not permitted"
+    )]
+    Locked {
+        /// The JSON pointer of the mount.
+        pointer: String,
+        /// The source.
+        path: PathBuf,
+        /// The attributes.
+        what: String,
     },
     /// The ids of a mount cannot be mapped.
     #[error("error mounting {path:?}: map its ids: {}", errno_text(*errno))]
@@ -153,6 +166,7 @@ impl Error {
             | Self::NotNamespace { pointer, .. }
             | Self::OwnNamespace { pointer, .. } => Some(pointer),
             Self::Source { pointer, .. }
+            | Self::Locked { pointer, .. }
             | Self::MountIds { pointer, .. }
             | Self::NetDevice { pointer, .. } => Some(pointer),
             Self::IdMap { pointer, .. } => Some(pointer),
@@ -178,6 +192,9 @@ impl Error {
                 Some("this needs CAP_SYS_ADMIN in the user namespace that owns the file system")
             }
             Self::Source { errno: Errno::ENOENT, .. } => Some("the source must exist on the host"),
+            Self::Locked { .. } => {
+                Some("leave the option out: in a user namespace the mount stays as the host has it")
+            }
             Self::Source { errno: Errno::EINVAL, .. } => Some("use rbind for a source with mounts below it"),
             _ => None,
         }
@@ -186,6 +203,7 @@ impl Error {
     /// The kernel's answer, where there was one.
     pub fn errno(&self) -> Option<Errno> {
         match self {
+            Self::Locked { .. } => Some(Errno::EPERM),
             Self::NotNamespace { .. } | Self::OwnNamespace { .. } | Self::IdMap { .. } => None,
             Self::System { errno, .. }
             | Self::Namespace { errno, .. }

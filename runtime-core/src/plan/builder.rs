@@ -41,18 +41,24 @@ pub enum Descriptor {
     /// Where the output of hooks goes.
     HookOutput,
     /// The source of a bind mount, as a detached tree with its attributes.
-    Tree {
-        /// The JSON pointer of the mount.
-        pointer: String,
-        /// Where it is on the host.
-        source: PathBuf,
-        /// With all mounts below it.
-        recursive: bool,
-        /// The attributes.
-        attrs: Attrs,
-        /// The mapping of its ids.
-        ids: Option<MountIds>,
-    },
+    Tree(Tree),
+}
+
+/// What the host side opens as a detached tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// The JSON pointer of the mount.
+    pub pointer: String,
+    /// Where it is on the host.
+    pub source: PathBuf,
+    /// With all mounts below it.
+    pub recursive: bool,
+    /// The attributes.
+    pub attrs: Attrs,
+    /// What the mount has on the host stays with it, as if it were made in the container's user namespace.
+    pub locked: bool,
+    /// The mapping of its ids.
+    pub ids: Option<MountIds>,
 }
 
 /// A bind mount.
@@ -60,6 +66,8 @@ pub(super) struct Bind<'a> {
     pub(super) source: &'a Path,
     pub(super) recursive: bool,
     pub(super) attrs: Attrs,
+    /// In a user namespace the mount keeps what the host has restricted.
+    pub(super) locks: bool,
     pub(super) ids: Option<MountIds>,
     pub(super) target: &'a str,
     pub(super) nofollow: bool,
@@ -238,14 +246,15 @@ impl Builder {
         // Only the host side may map ids.
         let tree = (self.host_opens || bind.ids.is_some()).then(|| {
             // No two mounts can have the same tree, so this one is never known already.
-            let tree = Descriptor::Tree {
+            let tree = Tree {
                 pointer: origin.clone().into_owned(),
                 source: source.into(),
                 recursive: bind.recursive,
                 attrs: bind.attrs,
+                locked: bind.locks && self.host_opens,
                 ids: bind.ids.clone(),
             };
-            self.plan.descriptors.push(tree);
+            self.plan.descriptors.push(Descriptor::Tree(tree));
             Fd(self.plan.descriptors.len() as u32 - 1)
         });
         let step = Step::BindMount {

@@ -146,8 +146,15 @@ fn version_one(builder: &mut Builder, entry: &Entry<'_>, controllers: &[String],
 }
 
 fn bind(builder: &mut Builder, entry: &Entry<'_>, source: &Path, target: &str) {
-    let bind =
-        Bind { source, recursive: true, attrs: entry.options.attrs, ids: None, target, nofollow: true };
+    let bind = Bind {
+        source,
+        recursive: true,
+        attrs: entry.options.attrs,
+        locks: false,
+        ids: None,
+        target,
+        nofollow: true,
+    };
     builder.bind(entry.at.clone(), &bind);
 }
 

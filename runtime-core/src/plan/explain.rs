@@ -4,7 +4,7 @@ use std::fmt;
 
 use nix::errno::Errno;
 
-use super::Plan;
+use super::{Plan, attribute_names};
 use crate::error::errno_text;
 use crate::init::nr;
 use crate::wire::{Check, Kind, List, Report, Step, Str};
@@ -76,6 +76,10 @@ impl Plan {
             Step::MountFs { fstype, source, target, .. } => {
                 mounting(&text(Some(source.unwrap_or(*fstype))), *target)
             }
+            Step::BindMount { source, target, .. } if report.index != 0 => {
+                let locked = attribute_names(report.index).join(", ");
+                format!("{}: cannot clear {locked}", mounting(&text(Some(*source)), *target))
+            }
             Step::MountData { source, target, .. } | Step::BindMount { source, target, .. } => {
                 mounting(&text(Some(*source)), *target)
             }
@@ -137,7 +141,10 @@ fn doing(step: &Step<'_>) -> String {
         Step::Propagation { path, .. } => about("unable to change the propagation of", path),
         Step::PrivateParent {} => "unable to make the mount below the root filesystem private".into(),
         Step::TakeRoot { .. } => "unable to mount the root filesystem".into(),
-        Step::RealDirectory { path, .. } => format!("{} must be an ordinary directory", text(Some(*path))),
+        // In runc's words.
+        Step::RealDirectory { path, .. } => {
+            format!("a filesystem at {:?} must be mounted on ordinary directory", text(Some(*path)))
+        }
         Step::MakeDirectory { path } => about("unable to make the directory", path),
         Step::Unmount { target } => about("unable to unmount", target),
         Step::MountSetattr { .. } => "unable to change a mount's attributes".into(),
@@ -217,6 +224,9 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         _ => return None,
     }
     match (step, report.value as i32) {
+        (Step::BindMount { .. }, libc::EPERM) if report.index != 0 => {
+            Some("leave the option out: in a user namespace the mount stays as the host has it")
+        }
         (Step::BindMount { .. }, libc::ENOENT) => Some("the source must exist on the host"),
         (Step::BindMount { .. }, libc::ENOTDIR) => {
             Some("source and target must both be directories, or neither")

@@ -39,7 +39,7 @@ use process::Payload;
 use rootfs::Root;
 
 pub use added::{Running, mounts_added, mounts_removed};
-pub use builder::{Descriptor, HostPart, NetDevice, Plan, UserNamespace};
+pub use builder::{Descriptor, HostPart, NetDevice, Plan, Tree, UserNamespace};
 pub use cgroup_mount::cgroup_owner;
 pub use explain::StepError;
 pub use hooks::hook;
@@ -47,6 +47,7 @@ pub use id_maps::IdMaps;
 pub use idmap::{MountIds, MountMaps};
 pub use namespaces::namespace_kinds;
 pub use options::known as mount_options;
+pub(crate) use print::attribute_names;
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -152,7 +152,8 @@ impl<'a> Entry<'a> {
         let bind = Bind {
             source: &bundle.join(source),
             recursive: self.options.bind == Some(true),
-            attrs: self.options.attrs,
+            attrs: self.options.bind_attrs(),
+            locks: true,
             ids: MountIds::of(self, container)?,
             target: &self.target,
             nofollow: self.nofollow(),
@@ -261,7 +262,10 @@ impl<'a> Entry<'a> {
 /// Gives the payload a directory of the runtime's, in which it can send but change nothing.
 pub(super) fn notify(builder: &mut Builder, source: &Path, target: &str) {
     let attrs = set(READ_ONLY.set | options::HARMLESS);
-    builder.bind("", &Bind { source, recursive: false, attrs, ids: None, target, nofollow: false });
+    builder.bind(
+        "",
+        &Bind { source, recursive: false, attrs, locks: false, ids: None, target, nofollow: false },
+    );
 }
 
 /// One option of a filesystem.

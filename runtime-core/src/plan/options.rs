@@ -1,7 +1,8 @@
 //! The options of mounts: one table of the words of mount(8), from which `features` lists them too.
 //!
 //! A word that is not in the table is the filesystem's own. Of two words about the same thing the later
-//! one wins. A bind mount keeps what no word is about from its source, as mount(8) has it.
+//! one wins. A bind mount without a word about attributes keeps those of its source; with one it has those that are named and
+//! no others. Only how access times are kept stays as it is until a way is chosen.
 
 use crate::wire::Attrs;
 
@@ -131,6 +132,8 @@ pub(super) struct Options<'a> {
     pub(super) bind: Option<bool>,
     /// A change of the mount that is there already.
     pub(super) remount: bool,
+    /// Some word is about the mount's own attributes.
+    named: bool,
     /// Attributes and propagation of the mount.
     pub(super) attrs: Attrs,
     /// Mapped ids: of all mounts below it too or not, and the mapping that stands behind the word.
@@ -164,15 +167,27 @@ impl<'a> Options<'a> {
     }
 
     fn apply(&mut self, effect: Effect) {
-        let Attrs { set, clear, set_all, clear_all, propagation } = &mut self.attrs;
+        let Attrs { set, clear, set_all, clear_all, propagation, .. } = &mut self.attrs;
+        self.named |= matches!(effect, Attr(..) | Atime(..) | Super(..));
         match effect {
             Nothing => {}
             Bind(recursive) => self.bind = Some(recursive || self.bind == Some(true)),
             Remount => self.remount = true,
             Attr(bit, on) => switch(set, clear, bit, on),
             AttrAll(bit, on) => switch(set_all, clear_all, bit, on),
-            Atime(way, on) => keep_times(set, clear, way, on),
-            AtimeAll(way, on) => keep_times(set_all, clear_all, way, on),
+            Atime(way, true) => keep_times(set, clear, way),
+            // Takes back the choice; where it was another one, or none, that changes nothing.
+            Atime(way, false) if kept_times(*set, *clear) == Some(way) => {
+                *clear &= !ATIME;
+                *set &= !ATIME;
+            }
+            Atime(_, false) => {}
+            AtimeAll(way, true) => keep_times(set_all, clear_all, way),
+            AtimeAll(way, false) => {
+                if kept_times(*set_all, *clear_all).is_none_or(|kept| kept == way) {
+                    keep_times(set_all, clear_all, RELATIME);
+                }
+            }
             Super(bit, true) => self.superblock |= bit,
             Super(bit, false) => self.superblock &= !bit,
             // The kernel's MS_* propagation flags all lie in the lower half.
@@ -182,6 +197,20 @@ impl<'a> Options<'a> {
         }
     }
 
+    /// The attributes of a bind mount.
+    pub(super) fn bind_attrs(&self) -> Attrs {
+        let mut attrs = self.attrs;
+        if attrs.clear & ATIME != 0 || attrs.set & NODIRATIME != 0 {
+            attrs.clear |= ATIME | NODIRATIME & !attrs.set;
+        } else {
+            attrs.clear &= !NODIRATIME;
+        }
+        if self.named {
+            attrs.implied = (HARMLESS | RDONLY | NOSYMFOLLOW) & !(attrs.set | attrs.clear);
+        }
+        attrs
+    }
+
     /// Whether the mount is to be read-only.
     pub(super) fn read_only(&self) -> bool {
         self.attrs.set & RDONLY != 0
@@ -189,7 +218,8 @@ impl<'a> Options<'a> {
 }
 
 /// Attributes that make one mount read-only.
-pub(super) const READ_ONLY: Attrs = Attrs { set: RDONLY, clear: 0, set_all: 0, clear_all: 0, propagation: 0 };
+pub(super) const READ_ONLY: Attrs =
+    Attrs { set: RDONLY, clear: 0, set_all: 0, clear_all: 0, implied: 0, propagation: 0 };
 
 /// What mounts of pseudo filesystems get whatever their options say.
 pub(super) const HARMLESS: u32 = NOSUID | NODEV | NOEXEC;
@@ -200,15 +230,15 @@ fn switch(set: &mut u32, clear: &mut u32, bit: u32, on: bool) {
     *from &= !bit;
 }
 
-/// The ways of keeping access times exclude each other: the kernel wants the field cleared and one of them
-/// set. Leaving a way that was not chosen changes nothing but what a bind mount has from its source.
-fn keep_times(set: &mut u32, clear: &mut u32, way: u32, on: bool) {
-    let chosen = (*clear & ATIME != 0).then_some(*set & ATIME);
-    if !on && chosen.is_some_and(|chosen| chosen != way) {
-        return;
-    }
+/// The ways of keeping access times exclude each other: the kernel wants the field cleared and one of them set.
+fn keep_times(set: &mut u32, clear: &mut u32, way: u32) {
     *clear |= ATIME;
-    *set = *set & !ATIME | if on { way } else { RELATIME };
+    *set = *set & !ATIME | way;
+}
+
+/// The way of keeping access times, where one was chosen.
+fn kept_times(set: u32, clear: u32) -> Option<u32> {
+    (clear & ATIME != 0).then_some(set & ATIME)
 }
 
 /// The names of the superblock's flags for `fsconfig(2)`, which has no word for the others: those that only
@@ -268,9 +298,35 @@ mod tests {
         assert_eq!(parse("noatime").0, times(NOATIME));
         assert_eq!(parse("noatime strictatime").0, times(STRICTATIME));
         assert_eq!(parse("strictatime atime").0, times(STRICTATIME));
-        assert_eq!(parse("noatime atime").0, times(RELATIME));
+        assert_eq!(parse("noatime atime").0, Attrs::default());
+        assert_eq!(parse("atime norelatime").0, Attrs::default());
         assert_eq!(parse("relatime").0, times(RELATIME));
         assert_eq!(parse("rnoatime").0, Attrs { set_all: NOATIME, clear_all: ATIME, ..Attrs::default() });
+        assert_eq!(parse("ratime").0, Attrs { clear_all: ATIME, ..Attrs::default() });
+    }
+
+    #[test]
+    fn a_bind_mount_has_the_attributes_that_are_named() {
+        let bind = |words: &str| {
+            let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+            Options::parse(&words).bind_attrs()
+        };
+        assert_eq!(bind("rbind rro idmap"), Attrs { set_all: RDONLY, ..Attrs::default() });
+        let all = HARMLESS | RDONLY | NOSYMFOLLOW;
+        assert_eq!(bind("bind dev").implied, all & !NODEV);
+        assert_eq!(bind("bind sync").implied, all);
+        assert_eq!(
+            bind("bind ro"),
+            Attrs { set: RDONLY, implied: HARMLESS | NOSYMFOLLOW, ..Attrs::default() }
+        );
+        let times = |words| {
+            let Attrs { set, clear, .. } = bind(words);
+            (set, clear)
+        };
+        assert_eq!(times("diratime atime nostrictatime"), (0, 0));
+        assert_eq!(times("nodiratime"), (NODIRATIME, ATIME));
+        assert_eq!(times("strictatime"), (STRICTATIME, ATIME | NODIRATIME));
+        assert_eq!(times("noatime nodiratime"), (NOATIME | NODIRATIME, ATIME));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use serde_json::{Map, Value as Json, json};
 
 use super::namespaces::KINDS;
-use super::{Descriptor, IdMaps, MountMaps, Plan, UserNamespace};
+use super::{Descriptor, IdMaps, MountMaps, Plan, Tree, UserNamespace};
 use crate::config::IdMapping;
 use crate::wire::{Attrs, Setting, Step, Value};
 
@@ -96,7 +96,7 @@ impl fmt::Display for Descriptor {
             }
             Descriptor::ContainerPidfd => f.write_str("pidfd of the container"),
             Descriptor::HookOutput => f.write_str("output of hooks"),
-            Descriptor::Tree { source, recursive, attrs, ids, .. } => {
+            Descriptor::Tree(Tree { source, recursive, attrs, ids, .. }) => {
                 let (all, words) = (if *recursive { " and all below" } else { "" }, attributes(*attrs));
                 let blank = if words.is_empty() { "" } else { " " };
                 write!(f, "tree of {}{all}{blank}{words}", source.display())?;
@@ -194,11 +194,17 @@ fn setting(setting: Setting<'_>) -> String {
     }
 }
 
-/// What is set and what is cleared, of the mount and of all below it.
+/// What is set, cleared, and cleared where that is allowed (`~`), of the mount and of all below it (`r`).
 fn attributes(attrs: Attrs) -> String {
     let mut parts = Vec::new();
-    for (bits, sign) in [(attrs.set, "+"), (attrs.clear, "-"), (attrs.set_all, "r+"), (attrs.clear_all, "r-")]
-    {
+    let fields = [
+        (attrs.set, "+"),
+        (attrs.clear, "-"),
+        (attrs.implied, "~"),
+        (attrs.set_all, "r+"),
+        (attrs.clear_all, "r-"),
+    ];
+    for (bits, sign) in fields {
         // A whole field cleared makes room for the way of keeping access times that is set.
         let bits = if sign.ends_with('-') && bits & 0x70 == 0x70 { bits & !0x70 } else { bits };
         let known = ATTRIBUTES.iter().filter(|(bit, _)| bits & bit != 0);
@@ -215,6 +221,11 @@ fn attributes(attrs: Attrs) -> String {
         parts.push(names(attrs.propagation.into(), &PROPAGATION));
     }
     parts.join(" ")
+}
+
+/// The names of attributes that a mount has or has not.
+pub(crate) fn attribute_names(bits: u32) -> Vec<&'static str> {
+    ATTRIBUTES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect()
 }
 
 fn kinds() -> Vec<(u64, &'static str)> {

@@ -158,7 +158,15 @@ impl<'a> Root<'a> {
             let (source, attrs) = (Path::new(path), Attrs::default());
             builder.bind(
                 origin,
-                &Bind { source, recursive: false, attrs, ids: None, target: path, nofollow: true },
+                &Bind {
+                    source,
+                    recursive: false,
+                    attrs,
+                    locks: false,
+                    ids: None,
+                    target: path,
+                    nofollow: true,
+                },
             );
         } else {
             builder.add(origin, node);

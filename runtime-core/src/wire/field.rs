@@ -355,13 +355,16 @@ pub struct Attrs {
     pub set_all: u32,
     /// `MOUNT_ATTR_*` to clear on the mount and all below it.
     pub clear_all: u32,
+    /// `MOUNT_ATTR_*` to clear on the mount where that is allowed: nobody has named them, and those that it has stay with it in a
+    /// user namespace.
+    pub implied: u32,
     /// `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`, `MS_UNBINDABLE` (with `MS_REC` for all below), or 0.
     pub propagation: u32,
 }
 
 impl<'a> Field<'a> for Attrs {
     fn encode<S: Sink>(&self, sink: &mut S) {
-        for word in [self.set, self.clear, self.set_all, self.clear_all, self.propagation] {
+        for word in [self.set, self.clear, self.set_all, self.clear_all, self.implied, self.propagation] {
             word.encode(sink);
         }
     }
@@ -371,6 +374,7 @@ impl<'a> Field<'a> for Attrs {
             clear: u32::decode(reader)?,
             set_all: u32::decode(reader)?,
             clear_all: u32::decode(reader)?,
+            implied: u32::decode(reader)?,
             propagation: u32::decode(reader)?,
         })
     }
