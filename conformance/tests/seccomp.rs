@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use conformance::{Bundle, Running, Sandbox, corten_only, sandbox, skip, tool, wait_until};
+use conformance::{Bundle, Running, Sandbox, corten_only, is_peer, sandbox, skip, tool, wait_until};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Backlog, listen};
 use serde_json::{Value, json};
@@ -235,7 +235,9 @@ fn with_agent(t: &Sandbox, path: &Path) -> Bundle {
     bundle.set("/linux/seccomp", profile(json!([{"names": names, "action": "SCMP_ACT_NOTIFY"}])));
     bundle.set("/linux/seccomp/listenerPath", path.to_str().unwrap());
     bundle.set("/linux/seccomp/listenerMetadata", "-agent");
-    bundle.set("/linux/seccomp/flags", json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]));
+    if !is_peer() {
+        bundle.set("/linux/seccomp/flags", json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]));
+    }
     bundle
 }
 
@@ -347,6 +349,48 @@ fn an_agent_that_does_not_answer() {
     listen(&listener, Backlog::new(0).unwrap()).unwrap();
     bundle.set("/linux/seccomp/syscalls/0/names", json!(["mkdir"]));
     assert_eq!(t.refused_at(&bundle), "/linux/seccomp/listenerPath");
+}
+
+/// Once init is ready, what the agent lets wait is between it and the process: nobody else hangs.
+#[test]
+fn an_agent_that_does_not_let_programs_start() {
+    corten_only!();
+    let t = sandbox!();
+    let path = t.path("agent.sock");
+    // In the queue of a socket that nobody reads the descriptors stay open.
+    let agent = UnixListener::bind(&path).unwrap();
+    let mut bundle = with_agent(&t, &path);
+    bundle.args(["true"]).set("/linux/seccomp/syscalls/0/names", json!(["execve", "execveat"]));
+    let c = t.create(&bundle);
+    let output = c.call("start");
+    output.ok();
+    assert!(output.stderr().contains("the agent does not answer"), "{}", output.report());
+    assert_eq!(c.status(), "running");
+    c.call("start").fails_with(1, "already running");
+    let output = c.exec_with(["--detach"], ["true"]).run();
+    output.ok();
+    assert!(output.stderr().contains("the agent does not answer"), "{}", output.report());
+    drop(agent);
+    c.wait_for("stopped").delete();
+    t.assert_clean();
+}
+
+#[test]
+fn exec_without_the_agent() {
+    let t = sandbox!();
+    let (agent, path) = agent(&t);
+    let mut bundle = with_agent(&t, &path);
+    bundle.args(["sleep", "1000"]);
+    let c = t.launch(&bundle);
+    agent.signal(Signal::SIGKILL);
+    agent.wait();
+    c.exec(["true"]).fails_with(255, "onnection refused");
+    std::fs::remove_file(&path).unwrap();
+    c.exec(["true"]).fails_with(255, "o such file or directory");
+    assert_eq!(c.status(), "running");
+    assert_eq!(c.call("ps").ok().matches("sleep").count(), 1, "nothing is left of them");
+    c.force_delete();
+    t.assert_clean();
 }
 
 #[test]

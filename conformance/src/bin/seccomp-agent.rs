@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::fs::{self, File};
-use std::io::{self, IoSliceMut, Read};
+use std::io::{self, Cursor, IoSliceMut, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -41,10 +41,11 @@ fn main() -> io::Result<()> {
 }
 
 /// Takes a process over from the runtime, and answers its calls until the last one under the filter has ended.
-fn process(mut connection: UnixStream) -> io::Result<()> {
-    let (mut text, listener) = receive(&connection)?;
-    connection.read_to_end(&mut text)?;
-    let document: serde_json::Value = serde_json::from_slice(&text)?;
+fn process(connection: UnixStream) -> io::Result<()> {
+    let (begin, listener) = receive(&connection)?;
+    // Up to the document's end: a runtime may keep the connection as long as it runs.
+    let document = serde_json::Deserializer::from_reader(begin.chain(connection)).into_iter().next();
+    let document: serde_json::Value = document.ok_or(io::ErrorKind::UnexpectedEof)??;
     let listener = listener.ok_or_else(|| io::Error::other("a process without a listener"))?;
     println!("{document}");
     let suffix = document.get("metadata").and_then(|value| value.as_str()).unwrap_or_default();
@@ -69,7 +70,7 @@ fn process(mut connection: UnixStream) -> io::Result<()> {
 }
 
 /// The beginning of the document, and the listener that comes with it.
-fn receive(connection: &UnixStream) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+fn receive(connection: &UnixStream) -> io::Result<(Cursor<Vec<u8>>, Option<OwnedFd>)> {
     let mut text = vec![0; 65_536];
     let mut control = nix::cmsg_space!([i32; 1]);
     let mut parts = [IoSliceMut::new(&mut text)];
@@ -83,7 +84,7 @@ fn receive(connection: &UnixStream) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
     let listener = rights.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
     let len = message.bytes;
     text.truncate(len);
-    Ok((text, listener))
+    Ok((Cursor::new(text), listener))
 }
 
 /// Waits for a call; false when there can be none any more.

@@ -478,6 +478,7 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         resources: Resources::default().updated(&draft.resources()),
         process: spec.process.clone().ok_or(Error::NoProcess)?,
         hooks: Hooks {
+            start_container: hooks.start_container.clone(),
             poststart: hooks.poststart.clone(),
             poststop: hooks.poststop.clone(),
             ..Hooks::default()

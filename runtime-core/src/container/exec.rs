@@ -17,6 +17,7 @@ use crate::launch::descriptors::Sources;
 use crate::launch::handshake::{self, Call, Stop};
 use crate::launch::{self, Payload};
 use crate::plan;
+use crate::seccomp;
 use crate::state::{Record, RootMount};
 use crate::sys;
 
@@ -202,7 +203,8 @@ impl Joining<'_> {
                 .seccomp
                 .map_or(Ok(()), |profile| agent::hand_over(profile, &listener, child.pid, &self.state())),
         });
-        match ready.and_then(|terminal| handshake::execute(&child, &plan).map(|()| terminal)) {
+        let patience = handshake::patience(self.seccomp.is_some_and(seccomp::notifies));
+        match ready.and_then(|terminal| handshake::execute(&child, &plan, patience).map(|()| terminal)) {
             Ok(terminal) => Ok(Process { pid: child.pid, pidfd: child.pidfd, terminal }),
             Err(stop) => {
                 // Already gone, if it is what has failed.

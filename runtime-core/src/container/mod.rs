@@ -40,6 +40,7 @@ use crate::cgroup;
 use crate::config;
 use crate::error::Error;
 use crate::id::Id;
+use crate::launch::gate::GATE;
 use crate::state::{Entry, Record, Store};
 
 /// The version of the specification that the library follows.
@@ -216,8 +217,9 @@ fn status(entry: &Entry, record: &Record) -> Result<(Status, Option<OwnedFd>), E
         return Ok((Status::Paused, Some(pidfd)));
     }
     let status = match runs_image(init.identity.pid, init.image) {
-        Ok(true) => Status::Created,
-        Ok(false) => Status::Running,
+        Ok(true) if entry.has(GATE) => Status::Created,
+        // Once the gate has gone, so has init, even if an agent lets it wait before it executes the payload.
+        Ok(_) => Status::Running,
         // It has ended since it was opened.
         Err(Errno::ENOENT | Errno::ESRCH) => return Ok((Status::Stopped, None)),
         Err(errno) => return Err(Error::system("stat", format!("/proc/{}/exe", init.identity.pid))(errno)),

@@ -7,7 +7,7 @@ use super::notify::Notify;
 use super::{Container, HookState, OCI_VERSION, Status, delete, status};
 use crate::error::Error;
 use crate::launch::gate::{self, GATE, Outcome};
-use crate::launch::{self, hooks};
+use crate::launch::{self, handshake, hooks};
 use crate::state::Record;
 
 /// How a container is started.
@@ -36,9 +36,11 @@ impl Container {
         let exe = format!("/proc/{init}/exe");
         // Holds the plan, which explains a failure when init has gone.
         let image = File::open(&exe).map_err(|_| Error::StartStopped)?;
-        let outcome = gate::start(&self.entry.short_path(GATE));
+        let answered = self.record.notifies() && self.record.hooks.start_container.is_empty();
+        let outcome = gate::start(&self.entry.short_path(GATE), handshake::patience(answered));
         match outcome.map_err(Error::system("start", self.entry.path()))? {
             Outcome::Accepted => {}
+            Outcome::Pending => log::warn!("{}", Error::AgentSilent),
             Outcome::Failed(report) => return Err(Error::Enter(launch::plan_of(image)?.explain(&report))),
             Outcome::Nobody if matches!(super::status(&self.entry, &self.record)?.0, Status::Running) => {
                 return Err(Error::StartRunning);

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen, recvmsg, send,
     socket,
@@ -20,6 +21,8 @@ pub(crate) const GATE: &str = "gate";
 pub(crate) enum Outcome {
     /// The payload was executed, or init ended after it had taken the order.
     Accepted,
+    /// Init took the order, and somebody else lets its last steps wait.
+    Pending,
     /// Init took the order and then failed at a step.
     Failed(Report),
     /// Nobody took the order: init has ended or gone on already.
@@ -34,8 +37,8 @@ pub(crate) fn listener(path: &Path) -> Result<OwnedFd, Errno> {
     Ok(gate)
 }
 
-/// Tells init to execute the payload, and waits until it has done so or failed.
-pub(crate) fn start(path: &Path) -> Result<Outcome, Errno> {
+/// Tells init to execute the payload, and waits until it has done so or failed; once it has taken the order, so long at most.
+pub(crate) fn start(path: &Path, patience: PollTimeout) -> Result<Outcome, Errno> {
     let gate = seqpacket()?;
     let address = UnixAddr::new(path)?;
     match again(|| connect(gate.as_raw_fd(), &address)) {
@@ -50,6 +53,10 @@ pub(crate) fn start(path: &Path) -> Result<Outcome, Errno> {
     }
     let mut accepted = false;
     loop {
+        let mut fds = [PollFd::new(gate.as_fd(), PollFlags::POLLIN)];
+        if accepted && again(|| poll(&mut fds, patience))? == 0 {
+            return Ok(Outcome::Pending);
+        }
         match receive(&gate)? {
             Some(Report { tag: Tag::Accepted, .. }) => accepted = true,
             Some(report) => return Ok(Outcome::Failed(report)),

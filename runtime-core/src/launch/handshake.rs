@@ -17,6 +17,11 @@ use crate::wire::{Order, Point, Tag};
 /// Seconds that the agent of a seccomp profile may take.
 pub(crate) const PATIENCE: u16 = 10;
 
+/// How long to wait for what may be the agent's to decide.
+pub(crate) fn patience(notifies: bool) -> PollTimeout {
+    if notifies { (PATIENCE * 1000).into() } else { PollTimeout::NONE }
+}
+
 /// What asks for the host side's part.
 pub(crate) enum Call {
     /// Init waits at a rendezvous.
@@ -90,7 +95,7 @@ pub(crate) fn until_ready(
                 serve(Call::Listens(listener), child)?;
                 proceed(child).map_err(failed)?;
                 // From here on somebody else decides whether init goes on.
-                patience = (PATIENCE * 1000).into();
+                patience = self::patience(true);
             }
             (Tag::Failed, _) => {
                 let mut error = plan.explain(&report);
@@ -140,10 +145,14 @@ fn listen(
     }
 }
 
-/// Lets the process be executed; the channel closes when it is.
-pub(crate) fn execute(child: &Child, plan: &Plan) -> Result<(), Stop> {
+/// Lets the process be executed; the channel closes when it is. An agent may let it wait longer than that.
+pub(crate) fn execute(child: &Child, plan: &Plan, patience: PollTimeout) -> Result<(), Stop> {
     let failed = |errno| Stop::Host(Error::system("talk to", "container init")(errno));
     child.channel.send(Order::Start).map_err(failed)?;
+    if !listen(child, None, patience).map_err(failed)? {
+        log::warn!("{}", Error::AgentSilent);
+        return Ok(());
+    }
     match child.channel.receive().map_err(failed)? {
         None => Ok(()),
         Some(message) => Err(Stop::Step(plan.explain(&message.report))),

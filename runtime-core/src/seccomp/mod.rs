@@ -70,6 +70,11 @@ impl Filter {
     }
 }
 
+/// Whether a profile leaves system calls to an agent, so that loading its filter gives a listener.
+pub(crate) fn notifies(config: &config::Seccomp) -> bool {
+    config.syscalls.iter().any(|rule| rule.action == "SCMP_ACT_NOTIFY")
+}
+
 /// Everything that is wrong with a profile.
 pub fn check(config: &config::Seccomp) -> Vec<Error> {
     // What is wrong does not depend on the host.

@@ -108,7 +108,7 @@ impl Profile {
         }
         let rules = config.syscalls.iter().enumerate();
         let rules: Vec<Rule> = rules.map(|(index, rule)| read_rule(rule, index, &mut faults)).collect();
-        let notify = rules.iter().any(|rule| rule.action == action::NOTIFY);
+        let notify = super::notifies(config);
         if config.listener_path.is_none() {
             if notify {
                 faults.add("/listenerPath", Fault::NoListener);

@@ -329,6 +329,11 @@ impl Entry {
         })
     }
 
+    /// Whether the directory has a file.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// Removes a file of the directory, if it is there.
     pub(crate) fn unlink(&self, name: &str) {
         match unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir) {
