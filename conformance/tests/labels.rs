@@ -73,3 +73,31 @@ fn a_process_and_its_files_have_their_selinux_labels() {
     assert_eq!(c.init().file("attr/current").trim_end_matches('\0'), process);
     assert!(kernel::read(format!("/proc/{}/mounts", c.pid())).contains(files));
 }
+
+/// On a machine without the security module, the plan alone shows where its labels go.
+#[test]
+fn each_label_goes_to_its_file() {
+    corten_only!();
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    let (process, files) =
+        ("system_u:system_r:container_t:s0:c1", "system_u:object_r:container_file_t:s0:c1");
+    bundle.set("/process/selinuxLabel", process).set("/linux/mountLabel", files);
+    bundle.set("/process/apparmorProfile", "a-profile").write();
+    let plan = t.runtime(["plan", "--bundle", bundle.dir().to_str().unwrap()]).run().ok();
+    let place = |words: &[&str]| {
+        let found = plan.lines().position(|line| words.iter().all(|word| line.contains(word)));
+        found.unwrap_or_else(|| panic!("{words:?} is missing in\n{plan}"))
+    };
+    let keys =
+        [place(&["attr/keycreate", process]), place(&["SessionKeyring"]), place(&["attr/keycreate", "\"\""])];
+    assert!(keys.is_sorted(), "the keyring has the label, and no later key: {keys:?}\n{plan}");
+    let exec = [
+        place(&["attr/apparmor/exec", "fallback=\"attr/exec\"", "\"exec a-profile\""]),
+        place(&["\"attr/exec\"", process]),
+    ];
+    assert!(place(&["PivotRoot"]) < exec[0] && exec[1] < place(&["CloseFds"]), "{plan}");
+    for target in ["/dev", "/dev/pts", "/dev/shm"] {
+        place(&["MountFs", &format!("target=\"{target}\""), &format!("context={files}")]);
+    }
+}

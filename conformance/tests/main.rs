@@ -16,6 +16,7 @@ mod events;
 mod exec;
 mod faults;
 mod fds;
+mod features;
 mod hooks;
 mod idmap;
 mod labels;

@@ -146,6 +146,21 @@ fn the_callers_groups_stay_outside() {
 }
 
 #[test]
+fn a_session_keyring_of_its_own() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.args(["sleep", "1000"]);
+    let keyring = |id: &str| kernel::read("/proc/keys").contains(&format!(" _ses.{id}"));
+    let c = t.launch(&bundle);
+    if !keyring(c.id()) {
+        conformance::skip!("the keys of others cannot be seen here");
+    }
+    let id = t.id();
+    t.on_bundle(["run", "--detach", "--no-new-keyring"], &bundle, &id).run().ok();
+    assert!(!keyring(&id));
+}
+
+#[test]
 fn umask_is_configured_or_022() {
     let t = sandbox!();
     let mut bundle = t.bundle();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use conformance::{corten_only, is_peer, sandbox, skip, tool};
+use conformance::{Container, corten_only, is_peer, kernel, sandbox, skip, tool};
 use serde_json::{Value, json};
 
 /// Policy, nice value and real-time priority of a line of `/proc/PID/stat`.
@@ -32,6 +32,61 @@ fn the_scheduler_is_the_one_asked_for() {
         // The reset on a fork would show in a child.
         bundle.set("/process/scheduler", scheduler).script("read line < /proc/self/stat; echo \"$line\"");
         assert_eq!(scheduling(&t.run(&bundle).ok()), expected);
+    }
+}
+
+/// Real-time policies need a budget where the kernel gives one to each cgroup.
+#[test]
+fn flags_and_priorities_of_the_scheduler() {
+    let t = sandbox!();
+    let Some(chrt) = tool("chrt") else { skip!("chrt is not installed") };
+    let budget = kernel::hierarchy("cpu").is_some_and(|dir| dir.join("cpu.rt_runtime_us").exists());
+    for (policy, flag) in [("SCHED_FIFO", None), ("SCHED_RR", Some("SCHED_FLAG_RESET_ON_FORK"))] {
+        let mut bundle = t.bundle();
+        bundle.args(["sleep", "1000"]);
+        bundle.set("/process/scheduler", json!({"policy": policy, "priority": 7}));
+        if let Some(flag) = flag {
+            bundle.set("/process/scheduler/flags", json!([flag]));
+        }
+        if budget {
+            bundle.set("/linux/resources/cpu", json!({"realtimePeriod": 500_000, "realtimeRuntime": 10_000}));
+        }
+        let id = t.id();
+        let output = t.on_bundle(["run", "--detach"], &bundle, &id).run();
+        if output.stderr().contains("cpu.rt_runtime_us") {
+            skip!("other cgroups of this machine have the whole budget");
+        }
+        output.ok();
+        let c = Container::new(&t, id, output);
+        let shown = t.command([chrt.as_os_str()]).args(["-p", &c.pid().to_string()]).run().ok();
+        assert!(shown.contains(policy) && shown.contains("priority: 7"), "{shown}");
+        assert_eq!(shown.contains("RESET_ON_FORK"), flag.is_some(), "{shown}");
+    }
+}
+
+/// Those that need a processor's or a kernel's support still reach the kernel.
+#[test]
+fn each_flag_of_the_scheduler_is_given_on() {
+    corten_only!();
+    let t = sandbox!();
+    for (flag, bit) in [
+        ("RESET_ON_FORK", 0x01),
+        ("RECLAIM", 0x02),
+        ("DL_OVERRUN", 0x04),
+        ("KEEP_POLICY", 0x08),
+        ("KEEP_PARAMS", 0x10),
+        ("UTIL_CLAMP_MIN", 0x20),
+        ("UTIL_CLAMP_MAX", 0x40),
+    ] {
+        let mut bundle = t.bundle();
+        let flag = format!("SCHED_FLAG_{flag}");
+        bundle.set("/process/scheduler", json!({"policy": "SCHED_OTHER", "flags": [flag]})).write();
+        let plan = t.runtime(["plan", "--bundle", bundle.dir().to_str().unwrap()]).run().ok();
+        let step = plan.lines().find(|line| line.contains("SetScheduler")).unwrap();
+        assert!(
+            step.contains(&format!("flags={bit} ")) || step.contains(&format!("flags=\"{bit:#x}\"")),
+            "{step}"
+        );
     }
 }
 
@@ -80,7 +135,7 @@ fn the_callers_affinity_is_not_the_containers() {
     if tool("taskset").is_none() {
         conformance::skip!("taskset is not installed");
     }
-    let allowed = conformance::kernel::Process(std::process::id()).status("Cpus_allowed_list");
+    let allowed = kernel::Process(std::process::id()).status("Cpus_allowed_list");
     let mut bundle = t.bundle();
     let command = ["grep", "Cpus_allowed_list", "/proc/self/status"];
     let narrowed = t.on_bundle(["run"], bundle.args(command), &t.id()).wrap(["taskset", "-c", "0"]).run();

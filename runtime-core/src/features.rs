@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::OCI_VERSION;
+use crate::check::schedule::{MEMORY_FLAGS, MEMORY_MODES};
 use crate::check::{NAMESPACES, capabilities};
 use crate::config::{Hooks, PREFIXES};
 use crate::host::has_seccomp_flag;
@@ -45,7 +46,9 @@ pub struct LinuxFeatures {
     /// SELinux labels.
     pub selinux: Enabled,
     /// Cache and memory bandwidth allocation.
-    pub intel_rdt: Enabled,
+    pub intel_rdt: IntelRdtFeatures,
+    /// How memory is spread over nodes.
+    pub memory_policy: MemoryPolicyFeatures,
     /// Extensions of mounts.
     pub mount_extensions: MountExtensions,
     /// Network devices that move into the container.
@@ -66,6 +69,26 @@ pub struct CgroupFeatures {
     pub systemd_user: bool,
     /// Limits of remote direct memory access.
     pub rdma: bool,
+}
+
+/// Cache and memory bandwidth allocation.
+#[derive(Debug, Serialize)]
+pub struct IntelRdtFeatures {
+    /// There is some.
+    pub enabled: bool,
+    /// Schemata of any resource.
+    pub schemata: bool,
+    /// Monitoring groups.
+    pub monitoring: bool,
+}
+
+/// How memory is spread over nodes.
+#[derive(Debug, Serialize)]
+pub struct MemoryPolicyFeatures {
+    /// Modes.
+    pub modes: Vec<&'static str>,
+    /// Flags of modes.
+    pub flags: Vec<&'static str>,
 }
 
 /// System call filters.
@@ -117,7 +140,11 @@ pub fn features() -> Features {
             seccomp: seccomp(),
             apparmor: yes(),
             selinux: yes(),
-            intel_rdt: yes(),
+            intel_rdt: IntelRdtFeatures { enabled: true, schemata: true, monitoring: true },
+            memory_policy: MemoryPolicyFeatures {
+                modes: MEMORY_MODES.iter().map(|(name, _)| *name).collect(),
+                flags: MEMORY_FLAGS.iter().map(|(name, _)| *name).collect(),
+            },
             mount_extensions: MountExtensions { idmap: yes() },
             net_devices: yes(),
         },

@@ -33,7 +33,8 @@ pub use container::{
 };
 pub use error::{Error, ErrorKind};
 pub use features::{
-    CgroupFeatures, Enabled, Features, LinuxFeatures, MountExtensions, SeccompFeatures, features,
+    CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MemoryPolicyFeatures,
+    MountExtensions, SeccompFeatures, features,
 };
 pub use host::Error as HostError;
 pub use id::Id;
