@@ -216,7 +216,9 @@ fn kill_sends_sigterm_by_default() {
 fn kill_of_what_does_not_run() {
     let t = sandbox!();
     let mut bundle = t.bundle();
-    t.runtime(["kill", "nosuch", "TERM"]).run().fails_with(1, "container does not exist");
+    for signal in ["TERM", "FOO"] {
+        t.runtime(["kill", "nosuch", signal]).run().fails_with(1, "container does not exist");
+    }
     let c = t.launch(bundle.args(["true"]));
     c.wait_for("stopped");
     c.command("kill", ["TERM"]).run().fails_with(1, "container not running");
@@ -366,6 +368,29 @@ fn forced_delete_takes_everything_in_a_shared_pid_namespace(view: View) {
 }
 
 #[test]
+fn delete_takes_a_directory_that_holds_no_container_away() {
+    corten_only!(); // runc wants more than a directory in its own
+    let t = sandbox!();
+    for lock in [false, true] {
+        let dir = t.state_root().join("left");
+        fs::create_dir_all(&dir).unwrap();
+        if lock {
+            fs::write(dir.join("lock"), "").unwrap();
+        }
+        t.runtime(["delete", "left"]).run().fails_with(1, "container does not exist");
+        assert!(!dir.exists());
+    }
+    // One that cannot be read is left to --force.
+    let dir = t.state_root().join("odd");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("state.json"), "{}").unwrap();
+    t.runtime(["delete", "odd"]).run().fails_with(1, "state.json");
+    assert!(dir.exists());
+    t.runtime(["delete", "--force", "odd"]).run().ok();
+    assert!(!dir.exists());
+}
+
+#[test]
 fn delete_needs_neither_the_bundle_nor_its_directory() {
     let t = sandbox!();
     let mut bundle = t.bundle();
@@ -428,6 +453,25 @@ fn list_in_all_forms() {
     expected["owner"] = json!("root");
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), json!([expected]));
     t.runtime(["list", "-f", "xml"]).run().fails_with(1, "invalid format option");
+}
+
+views!(containers_are_listed_without_their_cgroups);
+
+/// What somebody with another view of the cgroup file systems has made is listed all the same.
+fn containers_are_listed_without_their_cgroups(view: View) {
+    corten_only!();
+    let t = sandbox!(view);
+    let mut bundle = t.bundle();
+    let created = t.create(bundle.args(SLEEP));
+    let running = t.launch(&bundle);
+    let nothing = r#"mount -t tmpfs none /sys/fs/cgroup && exec "$@""#;
+    let elsewhere = ["unshare", "-m", "--propagation", "private", "sh", "-c", nothing, "sh"];
+    let list = t.runtime(["list", "-f", "json"]).wrap(elsewhere).run();
+    let states: Vec<Value> = serde_json::from_str(&list.ok()).unwrap();
+    let shown: Vec<_> = states.iter().map(|state| (&state["id"], &state["status"])).collect();
+    let expected = [(&json!(created.id()), &json!("created")), (&json!(running.id()), &json!("running"))];
+    assert_eq!(shown, expected);
+    assert_eq!(list.stderr(), "");
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! `corten delete`: removes a container and all that it holds.
 
-use super::{container, id};
+use super::id;
 use crate::failure::Outcome;
 use crate::flags::Matches;
 use crate::flags::table::FORCE;
 use crate::globals::Globals;
 
 pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
+    let (runtime, id) = (globals.runtime(), id(flags)?);
     if flags.is_set(&FORCE) {
-        globals.runtime().delete_forced(&id(flags)?)?;
+        runtime.delete_forced(&id)?
     } else {
-        container(globals, flags)?.delete()?;
+        runtime.delete(&id)?
     }
     Ok(0)
 }

@@ -9,9 +9,10 @@ use crate::flags::table::ALL;
 use crate::globals::Globals;
 
 pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
+    let container = container(globals, flags)?;
     let name = if flags.arguments().len() > 1 { flags.argument(1)? } else { "SIGTERM" };
     let signal = parse_signal(name).ok_or_else(|| Failure::new(format!("unknown signal \"{name}\"")))?;
-    container(globals, flags)?.kill(signal, flags.is_set(&ALL))?;
+    container.kill(signal, flags.is_set(&ALL))?;
     Ok(0)
 }
 

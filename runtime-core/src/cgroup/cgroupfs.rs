@@ -208,7 +208,11 @@ impl Manager for Cgroupfs {
     }
 
     fn is_frozen(&self) -> Result<bool, Error> {
-        Freezer::of(&self.saved)?.map_or(Ok(false), |freezer| freezer.is_frozen())
+        match Freezer::of(&self.saved) {
+            // Made by somebody with another view of the cgroup file systems, from which alone this could be told.
+            Err(error) if error.is_gone() || matches!(error, Error::NotCgroup { .. }) => Ok(false),
+            freezer => freezer?.map_or(Ok(false), |freezer| freezer.is_frozen()),
+        }
     }
 
     fn stats(&self) -> Result<Stats, Error> {

@@ -1,6 +1,7 @@
 //! `delete`: everything that `create` has made goes, and `poststop` hooks run.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -42,6 +43,21 @@ impl Container {
 }
 
 impl Runtime {
+    /// [`Container::delete`]. A directory of that name that holds no container, whose record has gone, goes too.
+    ///
+    /// # Errors
+    /// The same; [`Error::NotFound`] also where there was such a directory alone.
+    pub fn delete(&self, id: &Id) -> Result<(), Error> {
+        let store = Arc::new(Store::open(&self.root)?.ok_or(Error::NotFound)?);
+        match Container::load(&store, id.clone()).and_then(|container| container.delete()) {
+            Err(Error::NotFound) => {
+                discard(&store, id)?;
+                Err(Error::NotFound)
+            }
+            deleted => deleted,
+        }
+    }
+
     /// Deletes a container whatever it is doing, also one whose making was cut off. A missing one is no error.
     ///
     /// # Errors
@@ -55,6 +71,18 @@ impl Runtime {
             }
             other => other,
         }
+    }
+}
+
+/// Removes a directory without a record: one that is being made or deleted has it as long as it has its id.
+fn discard(store: &Store, id: &Id) -> Result<(), Error> {
+    let entry = match store.find(id) {
+        Err(Error::NotFound) => return Ok(()),
+        found => found?,
+    };
+    match entry.read() {
+        Err(Error::NotFound) => store.release(id, &entry),
+        read => read.map(drop),
     }
 }
 
