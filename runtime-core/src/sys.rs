@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::init;
 
@@ -172,6 +173,13 @@ pub(crate) fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
     // SAFETY: takes two integers.
     let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
     Ok(owned(fd as libc::c_int))
+}
+
+/// Waits until the process behind a pidfd has ended, reaped or not, or the other end of a pipe is closed; false where the time was
+/// up first.
+pub(crate) fn ended(fd: impl AsFd, timeout: PollTimeout) -> nix::Result<bool> {
+    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    again(|| poll(&mut fds, timeout)).map(|ready| ready > 0)
 }
 
 /// A copy of a descriptor of the process that a pidfd refers to: `pidfd_getfd(2)`.

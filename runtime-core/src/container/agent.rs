@@ -13,10 +13,11 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 use serde::Serialize;
 
-use super::{HookState, OCI_VERSION};
+use super::OCI_VERSION;
 use crate::config::Seccomp;
 use crate::error::{Error, errno_text};
 use crate::launch::handshake::PATIENCE;
+use crate::plan::HookState;
 
 /// What the agent is told of a process.
 #[derive(Serialize)]

@@ -14,7 +14,7 @@ use nix::libc::SIGKILL;
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, pipe2};
 
-use super::{Container, Exit, HookState, OCI_VERSION, Resctrl, Runtime, Status, agent, delete, notify, reap};
+use super::{Container, Exit, Resctrl, Runtime, Status, agent, delete, notify, reap};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Placement, Scope};
 use crate::check::Checked;
@@ -26,7 +26,7 @@ use crate::launch::descriptors::Sources;
 use crate::launch::gate::{self, GATE};
 use crate::launch::handshake::{self, Call, Stop};
 use crate::launch::{self, Child, Payload, hooks, id_maps, net_devices};
-use crate::plan::{self, Descriptor, IdMaps, Plan};
+use crate::plan::{self, Descriptor, HookState, IdMaps, Plan};
 use crate::state::{Creator, Entry, Identity, Init, Record, RootMount, Store, VERSION};
 use crate::sys;
 use crate::timestamp::rfc3339;
@@ -342,14 +342,8 @@ impl<'a> Draft<'a> {
 
     /// The container's state while it is made.
     fn state(&self, pid: i32) -> HookState<'_> {
-        HookState {
-            oci_version: OCI_VERSION,
-            id: self.id.as_str(),
-            status: Status::Creating,
-            pid,
-            bundle: &self.bundle.dir,
-            annotations: &self.config.annotations,
-        }
+        HookState::new(self.id.as_str(), &self.bundle.dir, &self.config.annotations)
+            .with(Status::Creating.as_str(), pid)
     }
 
     /// Which cgroup the container will have.

@@ -11,11 +11,12 @@ use nix::mount::{MntFlags, umount2};
 use nix::poll::PollTimeout;
 use nix::sys::stat::Mode;
 
-use super::{Container, HookState, OCI_VERSION, Resctrl, Runtime, Status, status, wait};
+use super::{Container, Resctrl, Runtime, Status, status};
 use crate::cgroup;
 use crate::error::Error;
 use crate::id::Id;
 use crate::launch::hooks;
+use crate::plan::HookState;
 use crate::state::{Entry, Lock, Record, RootMount, Store};
 use crate::sys;
 
@@ -144,7 +145,7 @@ pub(super) fn end_processes(record: &Record) -> Result<(), Error> {
     // Also thaws, without which a frozen process of cgroup v1 does not die.
     cgroup.kill()?;
     if let Some(pidfd) = &pidfd {
-        if !wait::ended(pidfd, PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX)).map_err(failed)? {
+        if !sys::ended(pidfd, PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX)).map_err(failed)? {
             return Err(Error::StillRunning);
         }
         // Where it is a child of this process it would stay a zombie; where it is not, that is its parent's business.
@@ -195,14 +196,7 @@ pub(super) fn destroy(
     record.resctrl.as_ref().map_or(Ok(()), Resctrl::remove)?;
     store.release(id, entry)?;
     drop(lock);
-    let state = HookState {
-        oci_version: OCI_VERSION,
-        id: id.as_str(),
-        status: Status::Stopped,
-        pid: 0,
-        bundle: &record.bundle,
-        annotations: &record.annotations,
-    };
+    let state = HookState::new(id.as_str(), &record.bundle, &record.annotations);
     for (index, hook) in record.hooks.poststop.iter().enumerate() {
         if let Err(error) = hooks::run("poststop", index, hook, &record.hook_env, &state, None) {
             log::warn!("{error}");

@@ -7,7 +7,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::libc::SIGKILL;
 use nix::sys::stat::Mode;
 
-use super::{Container, Exit, HookState, OCI_VERSION, Status, agent, status, wait};
+use super::{Container, Exit, Status, agent, status, wait};
 use crate::cgroup::{self, Placement, SubCgroup};
 use crate::check::{self, Finding};
 use crate::config::{self, Annotations};
@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::launch::descriptors::Sources;
 use crate::launch::handshake::{self, Call, Stop};
 use crate::launch::{self, Payload};
-use crate::plan;
+use crate::plan::{self, HookState};
 use crate::seccomp;
 use crate::state::{Record, RootMount};
 use crate::sys;
@@ -228,7 +228,7 @@ impl<'a> Joining<'a> {
     fn state(&self) -> HookState<'a> {
         let Record { id, bundle, annotations, init, .. } = self.record;
         let pid = init.as_ref().map_or(0, |init| init.identity.pid);
-        HookState { oci_version: OCI_VERSION, id, status: Status::Running, pid, bundle, annotations }
+        HookState::new(id, bundle, annotations).with(Status::Running.as_str(), pid)
     }
 }
 

@@ -29,7 +29,6 @@ pub use network::NetworkInterface;
 pub(crate) use resctrl::Resctrl;
 pub use resctrl::{CacheOccupancy, IntelRdtStats, L3CacheInfo, MemBwInfo, MemoryBandwidth};
 pub use start::StartOptions;
-pub(crate) use state::HookState;
 pub use state::{State, Status};
 pub use stats::Stats;
 pub use update::Changes;

@@ -15,6 +15,7 @@ use nix::unistd::pipe2;
 
 use crate::error::Error;
 use crate::state::Entry;
+use crate::sys;
 
 /// The directory of the payload's socket, in the container's state directory.
 pub(super) const NOTIFY: &str = "notify";
@@ -113,7 +114,7 @@ impl Notify {
         send("BARRIER=1", &[ControlMessage::ScmRights(&[write.as_raw_fd()])])?;
         drop(write);
         let timeout = PollTimeout::try_from(BARRIER).unwrap_or(PollTimeout::MAX);
-        if !super::wait::ended(&read, timeout)? {
+        if !sys::ended(&read, timeout)? {
             log::warn!("the service manager has not read the notification within {} s", BARRIER.as_secs());
         }
         Ok(())

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use super::notify::Notify;
-use super::{Container, HookState, OCI_VERSION, Status, delete, status};
+use super::{Container, Status, delete, status};
 use crate::error::Error;
 use crate::launch::gate::{self, GATE, Outcome};
 use crate::launch::{self, handshake, hooks};
+use crate::plan::HookState;
 use crate::state::Record;
 
 /// How a container is started.
@@ -59,9 +60,7 @@ impl Container {
     fn poststart(&self) -> Result<(), Error> {
         let Record { bundle, annotations, hooks: lists, .. } = &self.record;
         let pid = self.pid().unwrap_or_default();
-        let id = self.id.as_str();
-        let state =
-            HookState { oci_version: OCI_VERSION, id, status: Status::Running, pid, bundle, annotations };
+        let state = HookState::new(self.id.as_str(), bundle, annotations).with(Status::Running.as_str(), pid);
         for (index, hook) in lists.poststart.iter().enumerate() {
             if let Err(error) = hooks::run("poststart", index, hook, &self.record.hook_env, &state, None) {
                 delete::end_processes(&self.record)?;

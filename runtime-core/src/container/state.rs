@@ -47,32 +47,21 @@ pub enum Status {
     Stopped,
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Status {
+    /// The specification's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Creating => "creating",
             Self::Created => "created",
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Stopped => "stopped",
-        })
+        }
     }
 }
 
-/// The state document as hooks get it on standard input.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct HookState<'a> {
-    pub(crate) oci_version: &'static str,
-    pub(crate) id: &'a str,
-    pub(crate) status: Status,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub(crate) pid: i32,
-    pub(crate) bundle: &'a std::path::Path,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) annotations: &'a BTreeMap<String, String>,
-}
-
-fn is_zero(pid: &i32) -> bool {
-    *pid == 0
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }

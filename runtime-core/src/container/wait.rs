@@ -1,13 +1,14 @@
 //! Waiting for a process that this program has made.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollTimeout;
 use nix::sys::wait::{Id as WaitId, WaitPidFlag, WaitStatus, waitid};
 
 use super::Container;
 use crate::error::Error;
+use crate::sys::ended;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +46,6 @@ pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Result<Exit, Error> {
                 return ended(pidfd, PollTimeout::NONE).map(|_| Exit::Unknown).map_err(failed);
             }
             Err(errno) => return Err(failed(errno)),
-        }
-    }
-}
-
-/// Waits until the process behind a pidfd has ended; false where the time was up first.
-pub(crate) fn ended(pidfd: impl AsFd, timeout: PollTimeout) -> Result<bool, Errno> {
-    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-    loop {
-        match poll(&mut fds, timeout) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
         }
     }
 }

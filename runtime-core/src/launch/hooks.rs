@@ -19,9 +19,9 @@ use super::descriptors::Sources;
 use super::handshake::{self, Stop};
 use super::{Payload, launch};
 use crate::config::Hook;
-use crate::container::{Exit, HookState, reap};
+use crate::container::{Exit, reap};
 use crate::error::{Error, errno_text};
-use crate::plan;
+use crate::plan::{self, HookState};
 
 /// How much of what a hook writes to standard error is kept for the message.
 const KEPT: usize = 2048;
@@ -42,7 +42,7 @@ pub(crate) fn run(
 ) -> Result<(), Error> {
     let failed = |reason: String| Error::Hook { kind, index, path: hook.path.clone(), reason };
     let document = document(state).map_err(|error| failed(format!("state document: {error}")))?;
-    execute(hook, default_env, state.bundle, document.as_fd(), init)?.map_err(failed)
+    execute(hook, default_env, state.bundle(), document.as_fd(), init)?.map_err(failed)
 }
 
 /// Runs a program as a hook is run, in `/` and with the end of init as its own; why it failed, if it did.

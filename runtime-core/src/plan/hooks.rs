@@ -3,35 +3,59 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::builder::{Builder, Descriptor, Plan};
 use super::process::{Payload, strings};
 use super::{Error, Options};
+use crate::OCI_VERSION;
 use crate::config::{Hook, Spec};
 use crate::wire::{Bytes, List, PID_WIDTH, Point, Step, Str};
 
-/// The state of a container as a hook reads it; its pid follows.
+/// The state of a container as its hooks and its seccomp agent read it (specification: runtime.md, "State").
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct State<'a> {
-    oci_version: &'a str,
+pub(crate) struct HookState<'a> {
+    /// The version of the specification with which this document complies.
+    oci_version: &'static str,
     id: &'a str,
-    status: &'a str,
-    bundle: &'a str,
+    status: &'static str,
+    /// 0 where there is no process, or init fills its pid in.
+    #[serde(skip_serializing_if = "is_zero")]
+    pid: i32,
+    #[serde(serialize_with = "lossy")]
+    bundle: &'a Path,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     annotations: &'a BTreeMap<String, String>,
 }
 
+impl<'a> HookState<'a> {
+    pub(crate) fn new(id: &'a str, bundle: &'a Path, annotations: &'a BTreeMap<String, String>) -> Self {
+        Self { oci_version: OCI_VERSION, id, status: "stopped", pid: 0, bundle, annotations }
+    }
+
+    /// The state of a container that has a process.
+    pub(crate) fn with(self, status: &'static str, pid: i32) -> Self {
+        Self { status, pid, ..self }
+    }
+
+    /// The bundle's directory.
+    pub(crate) fn bundle(&self) -> &'a Path {
+        self.bundle
+    }
+}
+
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+fn is_zero(pid: &i32) -> bool {
+    *pid == 0
+}
+
 /// The document with a field of blanks for the pid, which only init knows as its namespace has it.
-fn document(spec: &Spec, options: &Options<'_>, status: &str) -> Result<(Vec<u8>, u32), Error> {
-    let state = State {
-        oci_version: &spec.oci_version,
-        id: options.id,
-        status,
-        bundle: &options.bundle.to_string_lossy(),
-        annotations: &spec.annotations,
-    };
+fn document(spec: &Spec, options: &Options<'_>, status: &'static str) -> Result<(Vec<u8>, u32), Error> {
+    let state = HookState::new(options.id, options.bundle, &spec.annotations).with(status, 0);
     let rest = serde_json::to_vec(&state).map_err(|error| Error::at("/annotations", error.to_string()))?;
     let mut document = b"{\"pid\":".to_vec();
     let at = document.len() as u32;

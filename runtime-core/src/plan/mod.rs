@@ -42,6 +42,7 @@ pub use added::{Running, mounts_added, mounts_removed};
 pub use builder::{Descriptor, HostPart, NetDevice, Plan, Tree, UserNamespace};
 pub use cgroup_mount::cgroup_owner;
 pub use explain::StepError;
+pub(crate) use hooks::HookState;
 pub use hooks::hook;
 pub use id_maps::IdMaps;
 pub use idmap::{MountIds, MountMaps};

@@ -4,12 +4,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollTimeout;
 use nix::sys::statfs::{FsType, fstatfs};
 use serde::{Deserialize, Serialize};
 
 use crate::error::errno_of;
-use crate::sys;
+use crate::sys::{self, ended};
 
 /// The magic number of pidfs (Linux 6.9), whose inode numbers are never used twice until the next boot.
 const PIDFS: u32 = 0x5049_4446;
@@ -59,7 +59,7 @@ impl Identity {
             Err(Errno::ESRCH | Errno::ENOENT) => false,
             Err(errno) => return Err(errno),
         };
-        Ok((same && !ended(&pidfd)?).then_some(pidfd))
+        Ok((same && !ended(&pidfd, PollTimeout::ZERO)?).then_some(pidfd))
     }
 }
 
@@ -73,18 +73,6 @@ impl Mark {
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let started = fields.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
         started.map(Self::Started).ok_or(Errno::ESRCH)
-    }
-}
-
-/// True once the process has ended, reaped or not.
-pub(crate) fn ended(pidfd: impl AsFd) -> Result<bool, Errno> {
-    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-    loop {
-        match poll(&mut fds, PollTimeout::ZERO) {
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(ready) => return Ok(ready > 0),
-        }
     }
 }
 
@@ -113,7 +101,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<Identity>(&text).unwrap(), identity);
 
         child.kill().unwrap();
-        while !ended(sys::pidfd_open(pid).unwrap()).unwrap() {}
+        assert!(ended(sys::pidfd_open(pid).unwrap(), PollTimeout::NONE).unwrap());
         assert!(identity.open().unwrap().is_none(), "a zombie is no container's process");
         child.wait().unwrap();
         assert!(identity.open().unwrap().is_none());
