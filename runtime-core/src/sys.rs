@@ -189,6 +189,21 @@ pub(crate) fn pidfd_getfd(pidfd: impl AsFd, fd: u32) -> nix::Result<OwnedFd> {
     Errno::result(fd).map(|fd| owned(fd as libc::c_int))
 }
 
+/// How a process ended that has been reaped, as wait(2) tells it: `PIDFD_GET_INFO`. ESRCH before that, ENOTTY and the like on
+/// kernels that do not remember it.
+pub(crate) fn pidfd_exit(pidfd: impl AsFd) -> nix::Result<i32> {
+    /// `_IOWR(0xff, 11, struct pidfd_info)` in its first version.
+    const PIDFD_GET_INFO: u32 = 0xc040_ff0b;
+    const PIDFD_INFO_EXIT: u32 = 1 << 3;
+    // `struct pidfd_info`: what is asked for and answered, a cgroup, eleven numbers of the process, how it ended.
+    let mut info = [0u32; 16];
+    info[0] = PIDFD_INFO_EXIT;
+    // SAFETY: the request says the size of the structure, which is that of the array.
+    let answer = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), PIDFD_GET_INFO as _, info.as_mut_ptr()) };
+    Errno::result(answer)?;
+    if info[0] & PIDFD_INFO_EXIT == 0 { Err(Errno::ESRCH) } else { Ok(info[15] as i32) }
+}
+
 /// Whether the kernel knows a result of seccomp filters: `seccomp(SECCOMP_GET_ACTION_AVAIL)`.
 pub(crate) fn seccomp_has_action(action: u32) -> bool {
     // SAFETY: the kernel reads one number.

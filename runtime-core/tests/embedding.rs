@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use runtime_core::{Bundle, CreateOptions, Exit, Id, Runtime, StartOptions};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
+use runtime_core::{Bundle, CreateOptions, Error, ExecOptions, Exit, Id, Runtime, StartOptions, Status};
+use serde_json::{Value, json};
 
 /// One test at a time: busy threads would spoil the other's times.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -43,6 +45,21 @@ impl Place {
     fn bundle(&self) -> Bundle {
         Bundle::load(self.0.join("bundle")).unwrap()
     }
+
+    /// The bundle with another value somewhere.
+    fn changed(&self, pointer: &str, value: Value) -> Bundle {
+        let config = fs::read_to_string(self.0.join("bundle/config.json")).unwrap();
+        let mut config: Value = serde_json::from_str(&config).unwrap();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        if config.pointer(parent).is_none() {
+            config[&parent[1..]] = json!({});
+        }
+        match config.pointer_mut(parent).unwrap() {
+            Value::Array(list) => list[name.parse::<usize>().unwrap()] = value,
+            object => object[name] = value,
+        }
+        Bundle { spec: serde_json::from_value(config).unwrap(), ..self.bundle() }
+    }
 }
 
 impl Drop for Place {
@@ -59,6 +76,13 @@ fn missing() -> Option<&'static str> {
     (!Path::new("/bin/busybox").exists()).then_some("needs busybox-static")
 }
 
+/// Version and patch level of the kernel.
+fn kernel() -> (u32, u32) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
 /// Creates, starts, waits for and deletes one container; how long the creation took.
 fn live(runtime: &Runtime, bundle: &Bundle, id: &str) -> Duration {
     let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
@@ -70,6 +94,38 @@ fn live(runtime: &Runtime, bundle: &Bundle, id: &str) -> Duration {
     assert_eq!(container.wait().unwrap(), Exit::Code(0));
     container.delete().unwrap();
     took
+}
+
+/// What happens to a bundle in which everything happens: hooks of the caller's side, a process executed, a faulty create.
+fn live_fully(place: &Place, id: &str) {
+    let runtime = place.runtime();
+    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let stdio = Some([null.as_fd(); 3]);
+    let options = CreateOptions { stdio, ..CreateOptions::default() };
+    let id = Id::new(id).unwrap();
+    let create = |bundle: &Bundle| runtime.create(&id, bundle, &options);
+    let hook = |kind: &str, code: &str| {
+        place.changed(&format!("/hooks/{kind}"), json!([{"path": "/bin/sh", "args": ["sh", "-c", code]}]))
+    };
+    assert!(matches!(create(&hook("createRuntime", "exit 3")), Err(Error::Hook { .. })));
+    assert!(matches!(create(&place.changed("/process/args/0", json!("/missing"))), Err(Error::Create(_))));
+    let log = place.0.join("log");
+    let script = json!(["/bin/busybox", "sleep", "100"]);
+    let mut bundle = hook("poststop", &format!("sleep 0.02; echo deleted >{}", log.display()));
+    bundle.spec.process.as_mut().unwrap().args = serde_json::from_value(script).unwrap();
+    let mut container = create(&bundle).unwrap();
+    container.start(&StartOptions::default()).unwrap();
+    let process = bundle.spec.process.as_ref().unwrap();
+    let mut executed = container.exec(process, &ExecOptions { stdio, ..ExecOptions::default() }).unwrap();
+    executed.kill(9).unwrap();
+    assert_eq!(executed.wait().unwrap(), Exit::Signal(9));
+    assert_eq!(container.state().unwrap().status, Status::Running);
+    container.kill(9, false).unwrap();
+    assert_eq!(container.wait().unwrap(), Exit::Signal(9));
+    assert_eq!(container.state().unwrap().status, Status::Stopped);
+    container.delete().unwrap();
+    assert_eq!(fs::read_to_string(&log).unwrap(), "deleted\n");
+    assert_eq!(runtime.list().unwrap().len(), 0);
 }
 
 #[test]
@@ -127,4 +183,57 @@ fn a_large_caller_pays_no_more_than_a_small_one() {
     assert_eq!(std::hint::black_box(&ballast)[1 << 29], 1);
     let extra = large.saturating_sub(small);
     assert!(extra < Duration::from_millis(1), "{small:?} became {large:?} in a caller of 1 GB");
+}
+
+/// The kernel reaps the children of such a caller, and their pidfds remember how they ended.
+#[test]
+fn a_caller_that_ignores_its_children() {
+    if let Some(reason) = missing().or_else(|| (kernel() < (6, 15)).then_some("needs Linux 6.15")) {
+        eprintln!("skipped: {reason}");
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = Place::new("ignore");
+    let disposition = |how| {
+        // SAFETY: no handler is installed, and no other test waits for children meanwhile.
+        unsafe { signal(Signal::SIGCHLD, how) }.unwrap()
+    };
+    let before = disposition(SigHandler::SigIgn);
+    live_fully(&place, &format!("ignored-{}", std::process::id()));
+    disposition(before);
+}
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+/// A signal with a handler every half a millisecond, after which the kernel makes no call again.
+#[test]
+fn a_caller_that_is_interrupted() {
+    if let Some(reason) = missing() {
+        eprintln!("skipped: {reason}");
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = Place::new("interrupt");
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
+    // SAFETY: takes nothing.
+    let thread = unsafe { libc::pthread_self() };
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                // SAFETY: the thread outlives this scope.
+                unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        });
+        let lived = std::panic::catch_unwind(|| {
+            for number in 0..10 {
+                live_fully(&place, &format!("interrupted-{}-{number}", std::process::id()));
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+        lived.unwrap();
+    });
 }

@@ -32,7 +32,7 @@ impl Dir {
     /// The root of a hierarchy, verified to be one: of the unified hierarchy, or of one of version 1.
     pub(super) fn root(mount: &Path, unified: bool) -> Result<Self, Error> {
         let how = OpenHow::new().flags(DIRECTORY);
-        let fd = openat2(AT_FDCWD, mount, how).map_err(|errno| io("open", mount, errno))?;
+        let fd = again(|| openat2(AT_FDCWD, mount, how)).map_err(|errno| io("open", mount, errno))?;
         let magic: FsType = if unified { CGROUP2_SUPER_MAGIC } else { CGROUP_SUPER_MAGIC };
         let found = fstatfs(&fd).map_err(|errno| io("statfs", mount, errno))?.filesystem_type();
         if found != magic {

@@ -18,6 +18,7 @@ use crate::config::Seccomp;
 use crate::error::{Error, errno_text};
 use crate::launch::handshake::PATIENCE;
 use crate::plan::HookState;
+use crate::sys::again;
 
 /// What the agent is told of a process.
 #[derive(Serialize)]
@@ -57,19 +58,16 @@ fn send(path: &Path, document: &[u8], listener: &OwnedFd) -> Result<(), Errno> {
     let agent = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     // Holds for the connection too, which waits where nobody accepts any.
     setsockopt(&agent, sockopt::SendTimeout, &TimeVal::new(PATIENCE.into(), 0))?;
-    connect(agent.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let address = UnixAddr::new(path)?;
+    again(|| connect(agent.as_raw_fd(), &address))?;
     let rights = [listener.as_raw_fd()];
     let mut control = &[ControlMessage::ScmRights(&rights)][..];
     let mut rest = document;
     while !rest.is_empty() {
-        match sendmsg::<()>(agent.as_raw_fd(), &[IoSlice::new(rest)], control, MsgFlags::MSG_NOSIGNAL, None) {
-            Ok(sent) => {
-                rest = rest.get(sent..).unwrap_or_default();
-                control = &[];
-            }
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-        }
+        let parts = [IoSlice::new(rest)];
+        let sent = again(|| sendmsg::<()>(agent.as_raw_fd(), &parts, control, MsgFlags::MSG_NOSIGNAL, None))?;
+        rest = rest.get(sent..).unwrap_or_default();
+        control = &[];
     }
     Ok(())
 }

@@ -413,7 +413,8 @@ impl Rootfs {
         let refused = |reason: String| Error::Rootfs { path: given.clone(), reason };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let path = given.canonicalize().map_err(|error| refused(errno_text(errno_of(&error))))?;
-        let dir = open(&path, flags, Mode::empty()).map_err(|errno| refused(errno_text(errno)))?;
+        let dir =
+            sys::again(|| open(&path, flags, Mode::empty())).map_err(|errno| refused(errno_text(errno)))?;
         if path == Path::new("/") {
             return Err(refused("is the host's own root".to_owned()));
         }

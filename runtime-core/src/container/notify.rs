@@ -107,7 +107,8 @@ impl Notify {
         };
         let send = |text: &str, control: &[ControlMessage<'_>]| {
             let parts = [IoSlice::new(text.as_bytes())];
-            sendmsg(socket.as_raw_fd(), &parts, control, MsgFlags::MSG_NOSIGNAL, Some(&to)).map(drop)
+            let flags = MsgFlags::MSG_NOSIGNAL;
+            sys::again(|| sendmsg(socket.as_raw_fd(), &parts, control, flags, Some(&to))).map(drop)
         };
         send(&format!("READY=1\nMAINPID={init}"), &[])?;
         let (read, write) = pipe2(OFlag::O_CLOEXEC)?;

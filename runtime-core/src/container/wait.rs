@@ -1,6 +1,7 @@
 //! Waiting for a process that this program has made.
 
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
@@ -8,7 +9,7 @@ use nix::sys::wait::{Id as WaitId, WaitPidFlag, WaitStatus, waitid};
 
 use super::Container;
 use crate::error::Error;
-use crate::sys::ended;
+use crate::sys::{self, ended};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub enum Exit {
     Code(i32),
     /// It was killed by a signal.
     Signal(i32),
-    /// It has ended, but somebody else was told how: it is no child of this process, which may also ignore SIGCHLD or reap
-    /// everything.
+    /// It has ended, but somebody else was told how, and the kernel does not remember it (before Linux 6.15): it is no child of
+    /// this process, which may also ignore SIGCHLD or reap everything.
     Unknown,
 }
 
@@ -43,9 +44,23 @@ pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Result<Exit, Error> {
             Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Exit::Signal(signal as i32)),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(Errno::ECHILD) => {
-                return ended(pidfd, PollTimeout::NONE).map(|_| Exit::Unknown).map_err(failed);
+                return ended(pidfd, PollTimeout::NONE).map(|_| remembered(pidfd)).map_err(failed);
             }
             Err(errno) => return Err(failed(errno)),
         }
     }
+}
+
+/// How a process ended that somebody else has reaped, or the kernel at once: what its pidfd remembers from Linux 6.15 on.
+fn remembered(pidfd: BorrowedFd<'_>) -> Exit {
+    // There may be a moment between the end of a process and that of its reaping.
+    for _ in 0..100 {
+        match sys::pidfd_exit(pidfd) {
+            Ok(status) if status & 0x7f == 0 => return Exit::Code(status >> 8 & 0xff),
+            Ok(status) => return Exit::Signal(status & 0x7f),
+            Err(Errno::ESRCH) => std::thread::sleep(Duration::from_millis(1)),
+            Err(_) => break,
+        }
+    }
+    Exit::Unknown
 }

@@ -96,7 +96,7 @@ pub(super) fn namespace(path: &Path, kind: u32, pointer: &str) -> Result<OwnedFd
     let failed = |errno| Error::Namespace { pointer: pointer.to_owned(), path: path.to_owned(), errno };
     // Not to be blocked by a FIFO.
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let fd = open(path, flags, Mode::empty()).map_err(failed)?;
+    let fd = sys::again(|| open(path, flags, Mode::empty())).map_err(failed)?;
     match sys::namespace_kind(&fd) {
         Ok(found) if found == kind => Ok(fd),
         Ok(_) | Err(Errno::ENOTTY) => {

@@ -8,12 +8,12 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::libc::SIGKILL;
 use nix::sys::stat::Mode;
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{getegid, geteuid};
 
 use super::descriptors::Sources;
 use super::{Child, Error as LaunchError, Payload, hooks, launch};
 use crate::config::{Hook, IdMapping};
+use crate::container::reap;
 use crate::error::{Error, errno_of, errno_text};
 use crate::init::sys::capget;
 use crate::plan::{self, IdMaps, UserNamespace};
@@ -85,7 +85,7 @@ pub(super) fn user_namespace(maps: &IdMaps) -> Result<OwnedFd, LaunchError> {
     let namespace = made();
     // Already gone, if it is what has failed.
     let _ = sys::pidfd_send_signal(&child.pidfd, SIGKILL);
-    let _ = waitid(Id::PIDFd(child.pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::__WALL);
+    let _ = reap(child.pidfd.as_fd());
     namespace
 }
 

@@ -7,6 +7,8 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recvmsg, send, socket};
 
+use crate::sys::again;
+
 const ACK: u16 = 0x4;
 const CREATE_EXCLUSIVE: u16 = 0x400 | 0x200;
 const DUMP: u16 = 0x300;
@@ -105,14 +107,14 @@ impl Socket {
         message.extend((REQUEST | flags).to_ne_bytes());
         message.extend([0; 8]);
         message.extend(body);
-        send(self.0.as_raw_fd(), &message, MsgFlags::empty())?;
+        again(|| send(self.0.as_raw_fd(), &message, MsgFlags::empty()))?;
         // The kernel fills at most this much for one answer.
         let mut buffer = vec![0; 32 * 1024];
         loop {
-            let len = {
+            let len = again(|| {
                 let mut parts = [IoSliceMut::new(&mut buffer)];
-                recvmsg::<()>(self.0.as_raw_fd(), &mut parts, None, MsgFlags::empty())?.bytes
-            };
+                recvmsg::<()>(self.0.as_raw_fd(), &mut parts, None, MsgFlags::empty()).map(|said| said.bytes)
+            })?;
             let mut rest = buffer.get(..len).unwrap_or_default();
             while let Some((kind, body, after)) = next_message(rest) {
                 rest = after;

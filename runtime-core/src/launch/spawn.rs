@@ -14,11 +14,11 @@ use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
 use super::Error;
 use super::channel::Channel;
 use super::image::{Image, Way};
+use crate::container::reap;
 use crate::init::abi::*;
 use crate::init::fault::{Fault, Result as SysResult};
 use crate::init::{nr, sys};
@@ -108,12 +108,12 @@ fn spawn_by(request: &Request<'_>, way: Way) -> Result<Child, Error> {
     if request.cgroup.is_some() && !task.ran {
         // The kernel (6.18 for one) kills what is born into a cgroup that `cgroup.kill` was not written to as often as to the
         // caller's.
-        let _ = waitid(Id::PIDFd(born.pidfd.as_fd()), WaitPidFlag::WEXITED);
+        let _ = reap(born.pidfd.as_fd());
         born = clone(request, None, &mut task).map_err(Error::system(Error::CLONE))?;
     }
     // What the child wrote before it ended, if it could not execute the image.
     if let Some(fault) = task.fault {
-        let _ = waitid(Id::PIDFd(born.pidfd.as_fd()), WaitPidFlag::WEXITED);
+        let _ = reap(born.pidfd.as_fd());
         let errno = Errno::from_raw(fault.value() as i32);
         let executed = fault.call() == nr::EXECVEAT;
         // The arguments are two short words: what does not fit is the memory that the cgroup grants.
