@@ -466,7 +466,9 @@ fn containers_are_listed_without_their_cgroups(view: View) {
     let running = t.launch(&bundle);
     let nothing = r#"mount -t tmpfs none /sys/fs/cgroup && exec "$@""#;
     let elsewhere = ["unshare", "-m", "--propagation", "private", "sh", "-c", nothing, "sh"];
-    let list = t.runtime(["list", "-f", "json"]).wrap(elsewhere).run();
+    let list =
+        [t.program(), "--root".as_ref(), &t.state_root(), "list".as_ref(), "-f".as_ref(), "json".as_ref()];
+    let list = t.command(list).wrap(elsewhere).run();
     let states: Vec<Value> = serde_json::from_str(&list.ok()).unwrap();
     let shown: Vec<_> = states.iter().map(|state| (&state["id"], &state["status"])).collect();
     let expected = [(&json!(created.id()), &json!("created")), (&json!(running.id()), &json!("running"))];
