@@ -7,18 +7,20 @@ use super::{Container, Status, status};
 use crate::error::{Error, errno_of};
 
 impl Container {
-    /// The pids of all its processes in the caller's pid namespace; none once it has stopped. Of a container without a cgroup
-    /// these are the ones in its pid namespace, or its first process alone where that is shared too.
+    /// The pids of all its processes in the caller's pid namespace; once it has stopped, of those that it has left behind in a pid
+    /// namespace of others. Of a container without a cgroup these are the ones in its pid namespace, or its first process alone
+    /// where that is shared too.
     ///
     /// # Errors
     /// [`Error::Cgroup`], [`Error::System`].
     pub fn processes(&self) -> Result<Vec<i32>, Error> {
-        if !self.record.cgroup.groups.is_empty() {
-            return Ok(self.cgroup().pids()?);
-        }
-        match (status(&self.entry, &self.record)?, self.pid()) {
-            ((Status::Stopped, _), _) | (_, None) => Ok(Vec::new()),
-            (_, Some(init)) if self.record.own_pid_namespace => in_namespace_of(init),
+        let (own, has_cgroup) = (self.record.own_pid_namespace, !self.record.cgroup.groups.is_empty());
+        match (status(&self.entry, &self.record)?.0, self.pid()) {
+            // Those that are still dying are no more.
+            (Status::Stopped, _) if own || !has_cgroup => Ok(Vec::new()),
+            _ if has_cgroup => Ok(self.cgroup().pids()?),
+            (_, None) => Ok(Vec::new()),
+            (_, Some(init)) if own => in_namespace_of(init),
             (_, Some(init)) => Ok(vec![init]),
         }
     }
