@@ -559,6 +559,10 @@ fn what_the_kernel_cannot_execute_is_an_error_of_start() {
     c.wait_for("stopped");
     c.delete();
     t.on_bundle(["run"], &bundle, &t.id()).run().fails_with(1, "exec format error");
+    fs::write(&program, "#!/no/such/interpreter\n").unwrap();
+    let output = t.on_bundle(["--log-format=json", "run"], &bundle, &t.id()).run();
+    output.fails_with(1, "no such file or directory");
+    assert!(output.stderr().contains("the interpreter or loader that the file names"), "{}", output.report());
     t.assert_clean();
 }
 

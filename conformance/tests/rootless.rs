@@ -63,12 +63,47 @@ fn a_user_runs_a_container() {
     corten_only!();
     let t = sandbox!();
     let Some(home) = Home::new(&t, USER) else { return };
-    let bundle = home.bundle("id -u; cat /proc/self/uid_map /proc/self/setgroups; touch /tmp/made; hostname");
-    let text = home.corten(["run", "--bundle", dir(&bundle), "one"]).run().ok();
+    let script =
+        "id -u; cat /proc/self/uid_map /proc/self/setgroups; touch /tmp/made; hostname; echo x > /dev/null";
+    let bundle = home.bundle(script);
+    let output = home.corten(["run", "--bundle", dir(&bundle), "one"]).run();
+    let text = output.ok();
+    assert_eq!(output.stderr(), "", "no warning, though there is no cgroup");
     let words: Vec<&str> = text.split_whitespace().collect();
     assert_eq!(words, ["0", "0", "54321", "1", "deny", "corten"]);
     assert_eq!(fs::metadata(bundle.inside("/tmp/made")).unwrap().uid(), USER);
     assert_eq!(fs::read_dir(t.path("run/corten")).unwrap().count(), 0, "the state is gone");
+}
+
+#[test]
+fn network_namespaces_of_a_user() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(home) = Home::new(&t, USER) else { return };
+    let mut bundle = home.bundle("exec sleep 1000");
+    bundle.without_namespace("network").push("/linux/namespaces", json!({"type": "network"}));
+    bundle.set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"})).write();
+    home.corten(["run", "--detach", "--bundle", dir(&bundle), "one"]).run().ok();
+    let value = ["exec", "one", "cat", "/proc/sys/net/ipv4/ip_forward"];
+    assert_eq!(home.corten(value).run().ok(), "1\n");
+
+    let state: Value = serde_json::from_str(&home.corten(["state", "one"]).run().ok()).unwrap();
+    let file = |kind: &str| format!("/proc/{}/ns/{kind}", state["pid"]);
+    let mut other = home.bundle("cat /proc/sys/net/ipv4/ip_forward; readlink /proc/self/ns/net");
+    other.join_namespace("user", &file("user")).join_namespace("network", &file("net"));
+    other.remove("/linux/uidMappings").remove("/linux/gidMappings").write();
+    let text = home.corten(["run", "--bundle", dir(&other), "two"]).run().ok();
+    let network = fs::read_link(file("net")).unwrap();
+    assert_eq!(text, format!("1\n{}\n", network.display()));
+    // Its init is closed to the user until the payload takes over.
+    other.script("exec sleep 1000").write();
+    home.corten(["create", "--bundle", dir(&other), "two"]).run().ok();
+    let status = || home.corten(["state", "two"]).run().ok();
+    assert!(status().contains("\"created\""), "{}", status());
+    home.corten(["start", "two"]).run().ok();
+    assert!(status().contains("\"running\""), "{}", status());
+    home.corten(["delete", "--force", "two"]).run().ok();
+    home.corten(["delete", "--force", "one"]).run().ok();
 }
 
 /// Here the kernel itself keeps what the host has restricted.

@@ -23,7 +23,7 @@ fn mapped(bundle: &mut Bundle, inside: u32) {
     }
 }
 
-views!(root_inside_is_a_user_outside);
+views!(root_inside_is_a_user_outside, a_cgroup_mount_without_a_cgroup_namespace);
 
 fn root_inside_is_a_user_outside(view: View) {
     let t = sandbox!(view);
@@ -142,6 +142,17 @@ fn two_containers_share_one(view: View) {
     assert_eq!(one.status(), "running");
     one.force_delete();
     t.assert_clean();
+}
+
+/// The kernel refuses a cgroup2 mount there: the payload sees its cgroup by a bind of the host's.
+fn a_cgroup_mount_without_a_cgroup_namespace(view: View) {
+    let t = sandbox!(view);
+    let mut bundle = t.bundle();
+    mapped(&mut bundle, 0);
+    bundle.without_namespace("cgroup").args(["sleep", "1000"]);
+    let c = t.launch(&bundle);
+    let file = if view.is_v2() { "cgroup.procs" } else { "pids/cgroup.procs" };
+    assert!(c.shell(&format!("cat /sys/fs/cgroup/{file} && echo there")).ends_with("there\n"));
 }
 
 #[test]

@@ -39,7 +39,7 @@ use crate::cgroup;
 use crate::config;
 use crate::error::Error;
 use crate::id::Id;
-use crate::launch::gate::GATE;
+use crate::launch::gate::{self, GATE};
 use crate::state::{Entry, Record, Store};
 
 /// The version of the specification that the library follows.
@@ -219,6 +219,9 @@ fn status(entry: &Entry, record: &Record) -> Result<(Status, Option<OwnedFd>), E
         Ok(true) if entry.has(GATE) => Status::Created,
         // Once the gate has gone, so has init, even if an agent lets it wait before it executes the payload.
         Ok(_) => Status::Running,
+        // Init is closed to an unprivileged caller where it has joined a user namespace, and so may its payload be: the gate tells.
+        Err(Errno::EACCES) if gate::is_open(&entry.short_path(GATE)).map_err(failed)? => Status::Created,
+        Err(Errno::EACCES) => Status::Running,
         // It has ended since it was opened.
         Err(Errno::ENOENT | Errno::ESRCH) => return Ok((Status::Stopped, None)),
         Err(errno) => return Err(Error::system("stat", format!("/proc/{}/exe", init.identity.pid))(errno)),

@@ -1,6 +1,7 @@
 //! `start`: the gate opens, the payload is executed.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::notify::Notify;
@@ -35,14 +36,21 @@ impl Container {
             options.notify_socket.as_deref().map(|host| Notify::bind(&self.entry, host)).transpose()?;
         let init = self.pid().unwrap_or_default();
         let exe = format!("/proc/{init}/exe");
-        // Holds the plan, which explains a failure when init has gone.
-        let image = File::open(&exe).map_err(|_| Error::StartStopped)?;
+        // Holds the plan, which explains a failure when init has gone; where init is closed to its caller the bare fault has to do.
+        let image = match File::open(&exe) {
+            Ok(image) => Some(image),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
+            Err(_) => return Err(Error::StartStopped),
+        };
         let answered = self.record.notifies() && self.record.hooks.start_container.is_empty();
         let outcome = gate::start(&self.entry.short_path(GATE), handshake::patience(answered));
         match outcome.map_err(Error::system("start", self.entry.path()))? {
             Outcome::Accepted => {}
             Outcome::Pending => log::warn!("{}", Error::AgentSilent),
-            Outcome::Failed(report) => return Err(Error::Enter(launch::plan_of(image)?.explain(&report))),
+            Outcome::Failed(report) => {
+                let plan = image.map(launch::plan_of).transpose()?.unwrap_or_default();
+                return Err(Error::Enter(plan.explain(&report)));
+            }
             Outcome::Nobody if matches!(super::status(&self.entry, &self.record)?.0, Status::Running) => {
                 return Err(Error::StartRunning);
             }

@@ -37,6 +37,23 @@ pub(crate) fn listener(path: &Path) -> Result<OwnedFd, Errno> {
     Ok(gate)
 }
 
+/// Whether init still waits at the gate. It takes no notice of who connects and leaves.
+pub(crate) fn is_open(path: &Path) -> Result<bool, Errno> {
+    // Somebody else may be about to connect, and init be stopped.
+    let gate = socket(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        None,
+    )?;
+    let address = UnixAddr::new(path)?;
+    match again(|| connect(gate.as_raw_fd(), &address)) {
+        Ok(()) | Err(Errno::EAGAIN) => Ok(true),
+        Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Tells init to execute the payload, and waits until it has done so or failed; once it has taken the order, so long at most.
 pub(crate) fn start(path: &Path, patience: PollTimeout) -> Result<Outcome, Errno> {
     let gate = seqpacket()?;

@@ -112,7 +112,7 @@ pub struct HostPart {
 }
 
 /// The whole of what a configuration means on this host.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     program: Vec<u8>,
     steps: Vec<Place>,
