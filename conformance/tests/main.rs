@@ -4,6 +4,7 @@
 mod annotations;
 mod badinput;
 mod bind_attributes;
+mod bind_sources;
 mod birth;
 mod cgroup_files;
 mod cgroups;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,7 +25,7 @@ use crate::id::Id;
 use crate::launch::descriptors::Sources;
 use crate::launch::gate::{self, GATE};
 use crate::launch::handshake::{self, Call, Stop};
-use crate::launch::{self, Child, Payload, hooks, id_maps, net_devices};
+use crate::launch::{self, Child, Payload, hooks, id_maps, net_devices, tree};
 use crate::plan::{self, Descriptor, HookState, IdMaps, Plan};
 use crate::state::{Creator, Entry, Identity, Init, Record, RootMount, Store, VERSION};
 use crate::sys;
@@ -259,6 +259,10 @@ impl Making<'_> {
             Call::Networked(socket) => {
                 Ok(net_devices::move_all(&plan.host().net_devices, child.pid, socket)?)
             }
+            Call::Opened(number, opened) => match plan.host().trees.get(number) {
+                Some(wanted) => Ok(tree::map_ids(opened.as_raw_fd(), wanted)?),
+                None => Err(Error::system("map the ids of", "a mount")(Errno::EBADMSG)),
+            },
             Call::At(Point::Placed) => match &plan.host().user_namespace {
                 Some(namespace) => id_maps::settle(child, namespace),
                 None => Ok(()),
@@ -320,6 +324,9 @@ impl<'a> Draft<'a> {
         let (config, warnings) = Checked::new(&bundle.spec).map_err(Error::Config)?;
         for finding in warnings {
             log::warn!("{finding}");
+        }
+        for warning in plan::stripped_destinations(&bundle.spec, &bundle.dir) {
+            log::warn!("{warning}");
         }
         for name in Annotations::of(&bundle.spec.annotations).unknown {
             log::debug!("/annotations/{name}: means nothing here, ignored");

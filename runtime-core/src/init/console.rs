@@ -57,7 +57,7 @@ fn bind(root: &Root, slave: &Fd) -> Result<()> {
     let dir = strict.open_with(c"dev", O_PATH | O_DIRECTORY)?;
     unless(sys::mknodat(dir.raw(), c"console", S_IFREG | 0o600, 0), &[EEXIST])?;
     let target = strict.open(c"dev/console")?;
-    attach(&clone_tree(slave.raw(), c"", false)?, &target, &strict, c"dev/console")
+    attach(&clone_tree(slave.raw(), c"", 0)?, &target, &strict, c"dev/console")
 }
 
 /// Gives `uid` the standard streams that are terminals, pipes or sockets, so that the payload can open them anew.

@@ -4,8 +4,9 @@ use core::ffi::CStr;
 
 use super::abi::*;
 use super::fault::{Fault, Result, unless};
+use super::nr;
 use super::path::Root;
-use super::sys;
+use super::sys::{self, Fd};
 use super::wire::Check;
 
 /// A node that is to be.
@@ -46,4 +47,21 @@ pub(crate) fn make_node(root: &Root, path: &CStr, node: &Node) -> Result<()> {
 pub(crate) fn make_symlink(root: &Root, target: &CStr, path: &CStr) -> Result<()> {
     let (dir, name) = root.parent(path)?;
     unless(sys::symlinkat(target, dir.raw(), name.c_str()), &[EEXIST]).map(drop)
+}
+
+/// Makes the same symbolic link as the one that `link` is; one that is there already must be the same.
+pub(crate) fn copy_symlink(root: &Root, link: &Fd, path: &CStr) -> Result<()> {
+    // A path of the kernel's has its NUL within as many bytes.
+    let (mut wanted, mut found) = ([0; 4096], [0; 4096]);
+    let len = sys::readlinkat(link.raw(), c"", &mut wanted)?.len();
+    let target =
+        CStr::from_bytes_until_nul(&wanted).map_err(|_| Fault::errno(nr::READLINKAT, ENAMETOOLONG))?;
+    let (dir, name) = root.parent(path)?;
+    match sys::symlinkat(target, dir.raw(), name.c_str()) {
+        Err(fault) if fault.is(EEXIST) => {
+            let there = unless(sys::readlinkat(dir.raw(), name.c_str(), &mut found), &[EINVAL])?;
+            if there.is_some_and(|there| Some(there) == wanted.get(..len)) { Ok(()) } else { Err(fault) }
+        }
+        made => made.map(drop),
+    }
 }

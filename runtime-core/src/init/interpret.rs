@@ -169,12 +169,36 @@ impl Init {
                 let new = Legacy { fstype, source, flags, data };
                 mount::legacy(&new, &attrs, &self.root(false)?, target.c_str())
             }
-            Step::BindMount { source, tree, recursive, attrs, target, nofollow } => {
+            Step::BindMount {
+                source: path,
+                inside,
+                source_link: link,
+                tree,
+                recursive,
+                attrs,
+                ids,
+                target,
+                nofollow,
+                target_link,
+                copy_link,
+            } => {
+                let root = self.root(nofollow)?;
                 let tree = match tree {
                     Some(tree) => Fd::own(self.fd(tree)),
-                    None => mount::open_source(source.c_str(), recursive, &attrs)?,
+                    None => {
+                        let within = self.root(false)?;
+                        let source = mount::Source { path, recursive, link: link || copy_link };
+                        mount::open_source(&source, inside.then_some(&within), &attrs)?
+                    }
                 };
-                mount::bind(&tree, &self.root(nofollow)?, target.c_str())
+                if copy_link && sys::statx(tree.raw(), c"")?.kind() == S_IFLNK {
+                    return dev::copy_symlink(&root, &tree, target.c_str());
+                }
+                if let Some(number) = ids {
+                    self.link.tell(Tag::Tree, self.step, number, Some(&tree))?;
+                    self.link.expect(Order::Proceed)?;
+                }
+                mount::bind(&tree, &root, target.c_str(), target_link)
             }
             Step::Unmount { target } => mount::unmount(&self.root(true)?, target.c_str()),
             Step::MountSetattr { slot, attrs } => mount::set(self.slot(slot)?.raw(), &attrs),

@@ -87,7 +87,7 @@ impl Cover {
     fn lay(&self, root: &Root, path: &CStr) -> Result<()> {
         let Some(target) = root.open_existing(path)? else { return Ok(()) };
         let source = if is_directory(&target)? { &self.tree } else { &self.file };
-        let clone = clone_tree(source.raw(), c"", false)?;
+        let clone = clone_tree(source.raw(), c"", 0)?;
         mount::set(clone.raw(), &Self::READ_ONLY)?;
         attach(&clone, &target, root, path)
     }
@@ -109,7 +109,7 @@ pub(crate) fn read_only(root: &Root, paths: List<'_, Str<'_>>) -> Result<()> {
 
 fn bind_read_only(root: &Root, path: &CStr) -> Result<()> {
     let Some(target) = root.open_existing(path)? else { return Ok(()) };
-    let tree = clone_tree(target.raw(), c"", true)?;
+    let tree = clone_tree(target.raw(), c"", AT_RECURSIVE)?;
     mount::set(tree.raw(), &Attrs { set_all: MOUNT_ATTR_RDONLY, ..Attrs::default() })?;
     attach(&tree, &target, root, path)
 }

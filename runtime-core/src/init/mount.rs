@@ -38,22 +38,20 @@ fn apply(mount: i32, flags: u32, set: u32, clear: u32, propagation: u32) -> Resu
     sys::mount_setattr(mount, flags, &MountAttr { set, clear, propagation, userns_fd: 0 })
 }
 
-/// A detached copy of the mount at a path, or of all mounts from there on.
-pub(crate) fn clone_tree(dir: i32, path: &CStr, recursive: bool) -> Result<Fd> {
+/// A detached copy of the mount at a path; `flags` are `AT_RECURSIVE` and `AT_SYMLINK_NOFOLLOW`.
+pub(crate) fn clone_tree(dir: i32, path: &CStr, flags: u32) -> Result<Fd> {
     let empty = if path.is_empty() { AT_EMPTY_PATH } else { 0 };
-    let all = if recursive { AT_RECURSIVE } else { 0 };
-    sys::open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | empty | all)
+    sys::open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | empty | flags)
 }
 
 /// Attaches a detached tree at `target`, which was opened as `path`, and looks whether it is there.
 pub(crate) fn attach(tree: &Fd, target: &Fd, root: &Root, path: &CStr) -> Result<()> {
     attach_at(tree, target.raw()).map_err(|fault| name_mismatch(fault, tree, target))?;
-    let there = sys::statx(root.open(path)?.raw(), c"")?;
-    if there.mnt_id == sys::statx(tree.raw(), c"")?.mnt_id {
-        Ok(())
-    } else {
-        Err(Fault::check(Check::MountMoved))
-    }
+    let mounted = sys::statx(tree.raw(), c"")?;
+    // What is mounted may be a symbolic link itself.
+    let link = if mounted.kind() == S_IFLNK { O_NOFOLLOW } else { 0 };
+    let there = sys::statx(root.open_with(path, O_PATH | link)?.raw(), c"")?;
+    if there.mnt_id == mounted.mnt_id { Ok(()) } else { Err(Fault::check(Check::MountMoved)) }
 }
 
 /// A directory over a file, or a file over a directory, is ENOTDIR to `mount(2)` and to everybody who reads its
@@ -174,21 +172,38 @@ fn call_mount(mount: &Legacy<'_>, dir: &Fd, root: &Root) -> Result<()> {
     sys::fchdir(root.dir).map(drop)
 }
 
-/// A detached copy of the mounts at a path, with these attributes.
-pub(crate) fn open_source(source: &CStr, recursive: bool, attrs: &Attrs) -> Result<Fd> {
-    let tree = clone_tree(AT_FDCWD, source, recursive)?;
+/// What is to be mounted elsewhere too.
+pub(crate) struct Source<'a> {
+    pub(crate) path: Str<'a>,
+    pub(crate) recursive: bool,
+    /// A symbolic link at the end is meant itself.
+    pub(crate) link: bool,
+}
+
+/// A detached copy of the mounts at a path, in `root` if that is given, with these attributes.
+pub(crate) fn open_source(source: &Source<'_>, root: Option<&Root>, attrs: &Attrs) -> Result<Fd> {
+    let path = source.path.c_str();
+    let all = if source.recursive { AT_RECURSIVE } else { 0 };
+    let (link, nofollow) = if source.link { (AT_SYMLINK_NOFOLLOW, O_NOFOLLOW) } else { (0, 0) };
+    let tree = match root {
+        Some(root) => clone_tree(root.open_with(path, O_PATH | nofollow)?.raw(), c"", all)?,
+        None => clone_tree(AT_FDCWD, path, all | link)?,
+    };
     set(tree.raw(), attrs)?;
     Ok(tree)
 }
 
 /// Maps the ids of a detached tree as a user namespace does.
-pub(crate) fn map_ids(tree: &Fd, recursive: bool, namespace: i32) -> Result<()> {
+pub(crate) fn map_ids(tree: i32, recursive: bool, namespace: i32) -> Result<()> {
     let attr = MountAttr { set: MOUNT_ATTR_IDMAP, userns_fd: namespace as u64, ..MountAttr::default() };
-    sys::mount_setattr(tree.raw(), if recursive { AT_RECURSIVE } else { 0 }, &attr)
+    sys::mount_setattr(tree, if recursive { AT_RECURSIVE } else { 0 }, &attr)
 }
 
-/// Attaches a detached tree at `target` in the root.
-pub(crate) fn bind(tree: &Fd, root: &Root, target: &CStr) -> Result<()> {
+/// Attaches a detached tree at `target` in the root; with `link` over a symbolic link that is there.
+pub(crate) fn bind(tree: &Fd, root: &Root, target: &CStr, link: bool) -> Result<()> {
+    if link {
+        return attach_at(tree, root.open_with(target, O_PATH | O_NOFOLLOW)?.raw());
+    }
     let leaf = match sys::statx(tree.raw(), c"")?.kind() {
         S_IFDIR => Leaf::Directory,
         _ => Leaf::File,
@@ -230,7 +245,7 @@ pub(crate) fn make_slave(mount: &Fd) -> Result<()> {
 
 /// Clones the tree at the current directory and mounts it over itself; it becomes the current directory.
 pub(crate) fn take_root(attrs: &Attrs) -> Result<Fd> {
-    let tree = clone_tree(AT_FDCWD, c"", true)?;
+    let tree = clone_tree(AT_FDCWD, c"", AT_RECURSIVE)?;
     set(tree.raw(), attrs)?;
     attach_at(&tree, AT_FDCWD)?;
     sys::fchdir(tree.raw())?;

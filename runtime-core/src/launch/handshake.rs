@@ -30,6 +30,8 @@ pub(crate) enum Call {
     Cloned,
     /// Init is in the container's network namespace, for which this is a netlink socket.
     Networked(OwnedFd),
+    /// The ids of this tree are to be mapped, by the plan's mapping with this number.
+    Opened(usize, OwnedFd),
     /// The seccomp filter is loaded; this is its listener.
     Listens(OwnedFd),
 }
@@ -90,6 +92,10 @@ pub(crate) fn until_ready(
                 serve(Call::Networked(socket), child)?;
                 proceed(child).map_err(failed)?;
             }
+            (Tag::Tree, Some(tree)) => {
+                serve(Call::Opened(report.value as usize, tree), child)?;
+                proceed(child).map_err(failed)?;
+            }
             (Tag::Listener, _) => {
                 let listener = sys::pidfd_getfd(&child.pidfd, report.value).map_err(failed)?;
                 serve(Call::Listens(listener), child)?;
@@ -104,7 +110,7 @@ pub(crate) fn until_ready(
                 }
                 return Err(Stop::Step(error));
             }
-            (Tag::Accepted | Tag::Terminal | Tag::Child | Tag::Netlink, _) => {
+            (Tag::Accepted | Tag::Terminal | Tag::Child | Tag::Netlink | Tag::Tree, _) => {
                 return Err(failed(Errno::EBADMSG));
             }
         }

@@ -11,7 +11,7 @@ mod netlink;
 mod spawn;
 #[cfg(test)]
 mod tests;
-mod tree;
+pub(crate) mod tree;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};

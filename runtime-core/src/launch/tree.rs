@@ -9,10 +9,10 @@ use nix::libc;
 
 use super::descriptors::namespace;
 use super::{Error, id_maps};
-use crate::init::abi::AT_FDCWD;
+use crate::init::abi::{AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW};
 use crate::init::fault::Fault;
 use crate::init::{mount, sys as init};
-use crate::plan::{MountIds, MountMaps, Tree, attribute_names};
+use crate::plan::{MountMaps, Tree, attribute_names};
 use crate::sys;
 use crate::wire::Attrs;
 
@@ -24,10 +24,10 @@ pub(super) fn open(tree: &Tree) -> Result<OwnedFd, Error> {
     let failed = |errno| Error::Source { pointer: tree.pointer.clone(), path: tree.source.clone(), errno };
     let of_init = |fault| failed(errno(fault));
     let path = CString::new(tree.source.as_os_str().as_bytes()).map_err(|_| failed(Errno::EINVAL))?;
-    let opened = mount::clone_tree(AT_FDCWD, &path, tree.recursive).map_err(of_init)?;
-    if let Some(ids) = &tree.ids {
-        map_ids(&opened, ids, tree)?;
-    }
+    let all = if tree.recursive { AT_RECURSIVE } else { 0 };
+    let link = if tree.link { AT_SYMLINK_NOFOLLOW } else { 0 };
+    let opened = mount::clone_tree(AT_FDCWD, &path, all | link).map_err(of_init)?;
+    map_ids(opened.raw(), tree)?;
     let before = init::mount_flags(opened.raw()).map_err(of_init)?;
     let kept = if tree.locked { before & mount::LOCKABLE } else { 0 };
     let attrs = Attrs { implied: tree.attrs.implied & !kept, ..tree.attrs };
@@ -47,7 +47,9 @@ pub(super) fn open(tree: &Tree) -> Result<OwnedFd, Error> {
     Ok(sys::adopt(opened))
 }
 
-fn map_ids(opened: &init::Fd, ids: &MountIds, tree: &Tree) -> Result<(), Error> {
+/// Maps the ids of a detached tree, if that is asked for.
+pub(crate) fn map_ids(opened: i32, tree: &Tree) -> Result<(), Error> {
+    let Some(ids) = &tree.ids else { return Ok(()) };
     let namespace = match &ids.maps {
         MountMaps::Given(maps) => id_maps::user_namespace(maps)?,
         MountMaps::Joined(path) => namespace(path, libc::CLONE_NEWUSER as u32, &tree.pointer)?,

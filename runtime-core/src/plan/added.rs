@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::builder::{Builder, Plan};
 use super::idmap::UserIds;
-use super::mounts::Entry;
+use super::mounts::{Entry, Surroundings};
 use super::namespaces::{MOUNT, USER};
 use super::paths::below;
 use super::{Error, Facts, IdMaps, join};
@@ -33,10 +33,15 @@ pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> R
     let mut builder = Builder::new(true);
     enter(&mut builder, facts, running);
     let joined = running.namespaces & USER != 0 && running.id_maps.is_empty();
-    let ids = UserIds { maps: running.id_maps, file: joined.then_some(running.user_namespace) };
+    let surroundings = Surroundings {
+        bundle: running.bundle,
+        root: None,
+        in_user_namespace: running.namespaces & USER != 0,
+        ids: UserIds { maps: running.id_maps, file: joined.then_some(running.user_namespace) },
+    };
     let mut deferred = Vec::new();
     for (index, mount) in mounts.iter().enumerate() {
-        let entry = Entry::read(mount, format!("/{index}"))?;
+        let entry = Entry::read(mount, format!("/{index}"), None)?;
         let refuse = |field: &str, why: &str| Err(Error::at(format!("{}/{field}", entry.at), why));
         match mount.typ.as_deref() {
             _ if entry.options.remount => {
@@ -48,7 +53,7 @@ pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> R
                     "a runtime without privileges cannot bring files of the host into a running container",
                 );
             }
-            _ if entry.is_bind() => entry.bind(&mut builder, &ids, running.bundle)?,
+            _ if entry.is_bind() => entry.bind(&mut builder, &surroundings)?,
             Some(kind) if OF_KERNEL.contains(&kind) => {
                 return refuse(
                     "type",
@@ -71,7 +76,7 @@ pub fn mounts_removed(mounts: &[Mount], facts: &Facts, running: &Running<'_>) ->
     let mut builder = Builder::new(false);
     enter(&mut builder, facts, running);
     for (index, mount) in mounts.iter().enumerate().rev() {
-        let entry = Entry::read(mount, format!("/{index}"))?;
+        let entry = Entry::read(mount, format!("/{index}"), None)?;
         // What lies over the kernel's files hides something, but for the few that may be mounted over `/proc`.
         if matches!(entry.target.as_str(), "/proc" | "/sys") || below(&entry.target, "/sys") {
             let why = format!("{:?} belongs to the kernel's file systems and stays", entry.target);

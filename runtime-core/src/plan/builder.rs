@@ -53,6 +53,8 @@ pub struct Tree {
     pub source: PathBuf,
     /// With all mounts below it.
     pub recursive: bool,
+    /// A symbolic link at the end of the source is taken itself.
+    pub link: bool,
     /// The attributes.
     pub attrs: Attrs,
     /// What the mount has on the host stays with it, as if it were made in the container's user namespace.
@@ -64,13 +66,39 @@ pub struct Tree {
 /// A bind mount.
 pub(super) struct Bind<'a> {
     pub(super) source: &'a Path,
+    /// The source is a path in the root.
+    pub(super) inside: bool,
+    /// A symbolic link at the end of the source is meant itself.
+    pub(super) source_link: bool,
     pub(super) recursive: bool,
     pub(super) attrs: Attrs,
-    /// In a user namespace the mount keeps what the host has restricted.
-    pub(super) locks: bool,
+    /// In the container's user namespace the mount keeps what the host has restricted.
+    pub(super) locked: bool,
     pub(super) ids: Option<MountIds>,
     pub(super) target: &'a str,
     pub(super) nofollow: bool,
+    /// A symbolic link at the end of the target is mounted over.
+    pub(super) target_link: bool,
+    /// A source that is a symbolic link is copied.
+    pub(super) copy_link: bool,
+}
+
+impl Default for Bind<'_> {
+    fn default() -> Self {
+        Self {
+            source: Path::new("/"),
+            inside: false,
+            source_link: false,
+            recursive: false,
+            attrs: Attrs::default(),
+            locked: false,
+            ids: None,
+            target: "/",
+            nofollow: false,
+            target_link: false,
+            copy_link: false,
+        }
+    }
 }
 
 /// A network interface that moves into the container.
@@ -107,6 +135,8 @@ pub struct HostPart {
     pub terminal: bool,
     /// Network interfaces that move into the container when [`wire::Tag::Netlink`] comes.
     pub net_devices: Vec<NetDevice>,
+    /// Trees that init opens, in this order, and whose ids the host side maps when [`wire::Tag::Tree`] comes.
+    pub trees: Vec<Tree>,
     /// Init stops at [`wire::Point::Placed`] for these.
     pub user_namespace: Option<UserNamespace>,
 }
@@ -242,28 +272,42 @@ impl Builder {
 
     /// Adds a bind mount.
     pub(super) fn bind(&mut self, origin: impl Into<Cow<'static, str>>, bind: &Bind<'_>) {
-        let (origin, source) = (origin.into(), bind.source);
+        let origin = origin.into();
+        let tree = Tree {
+            pointer: origin.clone().into_owned(),
+            source: bind.source.into(),
+            recursive: bind.recursive,
+            link: bind.source_link || bind.copy_link,
+            attrs: bind.attrs,
+            locked: bind.locked,
+            ids: bind.ids.clone(),
+        };
         // Only the host side may map ids.
-        let tree = (self.host_opens || bind.ids.is_some()).then(|| {
-            // No two mounts can have the same tree, so this one is never known already.
-            let tree = Tree {
-                pointer: origin.clone().into_owned(),
-                source: source.into(),
-                recursive: bind.recursive,
-                attrs: bind.attrs,
-                locked: bind.locks && self.host_opens,
-                ids: bind.ids.clone(),
-            };
-            self.plan.descriptors.push(Descriptor::Tree(tree));
-            Fd(self.plan.descriptors.len() as u32 - 1)
-        });
+        let (tree, ids) = match (bind.inside, &bind.ids) {
+            (false, ids) if self.host_opens || ids.is_some() => {
+                // No two mounts can have the same tree, so this one is never known already.
+                self.plan.descriptors.push(Descriptor::Tree(tree));
+                (Some(Fd(self.plan.descriptors.len() as u32 - 1)), None)
+            }
+            (_, None) => (None, None),
+            (_, Some(_)) => {
+                let trees = &mut self.plan.host.trees;
+                trees.push(tree);
+                (None, Some(trees.len() as u32 - 1))
+            }
+        };
         let step = Step::BindMount {
-            source: Str::new(source.as_os_str().as_encoded_bytes()),
+            source: Str::new(bind.source.as_os_str().as_encoded_bytes()),
+            inside: bind.inside,
+            source_link: bind.source_link,
             tree,
             recursive: bind.recursive,
             attrs: bind.attrs,
+            ids,
             target: Str::from(bind.target),
             nofollow: bind.nofollow,
+            target_link: bind.target_link,
+            copy_link: bind.copy_link,
         };
         self.add(origin, step);
     }

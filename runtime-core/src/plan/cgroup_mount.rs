@@ -146,15 +146,8 @@ fn version_one(builder: &mut Builder, entry: &Entry<'_>, controllers: &[String],
 }
 
 fn bind(builder: &mut Builder, entry: &Entry<'_>, source: &Path, target: &str) {
-    let bind = Bind {
-        source,
-        recursive: true,
-        attrs: entry.options.attrs,
-        locks: false,
-        ids: None,
-        target,
-        nofollow: true,
-    };
+    let attrs = entry.options.attrs;
+    let bind = Bind { source, recursive: true, attrs, target, nofollow: true, ..Bind::default() };
     builder.bind(entry.at.clone(), &bind);
 }
 

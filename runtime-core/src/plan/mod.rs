@@ -46,6 +46,7 @@ pub(crate) use hooks::HookState;
 pub use hooks::hook;
 pub use id_maps::IdMaps;
 pub use idmap::{MountIds, MountMaps};
+pub(crate) use mounts::stripped_destinations;
 pub use namespaces::namespace_kinds;
 pub use options::known as mount_options;
 pub(crate) use print::attribute_names;

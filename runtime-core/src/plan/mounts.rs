@@ -5,9 +5,9 @@ use std::path::Path;
 use super::builder::{Bind, Builder};
 use super::idmap::UserIds;
 use super::labels::MountLabel;
-use super::namespaces::Namespaces;
+use super::namespaces::{Namespaces, USER};
 use super::options::{self, READ_ONLY, SUPERBLOCK};
-use super::paths::{below, clean};
+use super::paths::{below, clean, within};
 use super::{Error, MountIds, Options, cgroup_mount};
 use crate::config::{Mount, Spec};
 use crate::wire::{Attrs, List, Setting, Step, Str};
@@ -53,6 +53,32 @@ pub(super) struct Entry<'a> {
     pub(super) options: options::Options<'a>,
 }
 
+/// What bind mounts depend on.
+pub(super) struct Surroundings<'a> {
+    pub(super) bundle: &'a Path,
+    /// The root file system's own path, where it is known.
+    pub(super) root: Option<&'a str>,
+    pub(super) in_user_namespace: bool,
+    pub(super) ids: UserIds<'a>,
+}
+
+/// The clean path of the root file system on the host.
+pub(super) fn root_path(spec: &Spec, bundle: &Path) -> Option<String> {
+    let given = spec.root.as_ref().map_or("", |root| root.path.as_str());
+    bundle.join(given).to_str().map(clean)
+}
+
+/// A warning of each destination that begins with the root file system's own path, which is left out.
+pub(crate) fn stripped_destinations(spec: &Spec, bundle: &Path) -> Vec<String> {
+    let Some(root) = root_path(spec, bundle) else { return Vec::new() };
+    let all = (0..).zip(&spec.mounts).filter_map(|(index, mount): (usize, _)| {
+        let target = clean(&mount.destination);
+        let inside = within(&target, &root)?;
+        Some(format!("/mounts/{index}/destination: {target:?} is taken as {inside:?}, as it begins with the root's own path"))
+    });
+    all.collect()
+}
+
 /// Makes the mounts in their order.
 pub(super) fn plan(
     builder: &mut Builder,
@@ -61,12 +87,19 @@ pub(super) fn plan(
     options: &Options<'_>,
 ) -> Result<Vec<Deferred>, Error> {
     let label = MountLabel::of(spec);
+    let root = root_path(spec, options.bundle);
+    let surroundings = Surroundings {
+        bundle: options.bundle,
+        root: root.as_deref(),
+        in_user_namespace: namespaces.has(USER),
+        ids: namespaces.user_ids(),
+    };
     let mut deferred = Vec::new();
     for (index, mount) in spec.mounts.iter().enumerate() {
-        let entry = Entry::read(mount, format!("/mounts/{index}"))?;
+        let entry = Entry::read(mount, format!("/mounts/{index}"), root.as_deref())?;
         match mount.typ.as_deref() {
             _ if entry.options.remount => entry.remount(builder)?,
-            _ if entry.is_bind() => entry.bind(builder, &namespaces.user_ids(), options.bundle)?,
+            _ if entry.is_bind() => entry.bind(builder, &surroundings)?,
             Some("cgroup") => cgroup_mount::plan(builder, &entry, namespaces, options)?,
             Some(fstype) => deferred.extend(entry.filesystem(builder, fstype, label)?),
             None => {
@@ -79,9 +112,12 @@ pub(super) fn plan(
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn read(mount: &'a Mount, at: String) -> Result<Self, Error> {
+    pub(super) fn read(mount: &'a Mount, at: String, root: Option<&str>) -> Result<Self, Error> {
         let options = options::Options::parse(&mount.options);
-        let entry = Self { mount, at, target: clean(&mount.destination), options };
+        let target = clean(&mount.destination);
+        // Some callers give the path on the host.
+        let target = root.and_then(|root| within(&target, root)).map_or(target.clone(), str::to_owned);
+        let entry = Self { mount, at, target, options };
         entry.allowed()?;
         entry.consistent()?;
         Ok(entry)
@@ -117,8 +153,13 @@ impl<'a> Entry<'a> {
     /// Some options mean something for one kind of mount alone.
     fn consistent(&self) -> Result<(), Error> {
         let mapped = self.options.idmap.is_some() || !self.mount.uid_mappings.is_empty();
+        let links = self.options.source_link || self.options.target_link;
         let misplaced = match () {
             () if mapped && !self.is_bind() => "only the ids of a bind mount can be mapped",
+            () if (links || self.options.copy_link) && !self.is_bind() => {
+                "only a bind mount can have copy-symlink, src-nofollow and dest-nofollow"
+            }
+            () if links && self.options.copy_link => "copy-symlink excludes src-nofollow and dest-nofollow",
             () if self.options.copy_up && self.mount.typ.as_deref() != Some("tmpfs") => {
                 "only a tmpfs can have tmpcopyup"
             }
@@ -135,12 +176,7 @@ impl<'a> Entry<'a> {
     }
 
     /// `bundle` is where a relative source begins.
-    pub(super) fn bind(
-        &self,
-        builder: &mut Builder,
-        container: &UserIds<'_>,
-        bundle: &Path,
-    ) -> Result<(), Error> {
+    pub(super) fn bind(&self, builder: &mut Builder, around: &Surroundings<'_>) -> Result<(), Error> {
         let Some(source) = &self.mount.source else {
             return Err(Error::at(format!("{}/source", self.at), "a bind mount needs a source"));
         };
@@ -149,14 +185,22 @@ impl<'a> Entry<'a> {
             let message = format!("{word:?} is not an option of a bind mount");
             return Err(Error::at(format!("{}/options", self.at), message));
         }
+        let source = around.bundle.join(source);
+        // Mounts that come before this one are part of such a source, and nobody but init sees them.
+        let inside = source.to_str().map(clean).zip(around.root);
+        let inside = inside.as_ref().and_then(|(source, root)| within(source, root));
         let bind = Bind {
-            source: &bundle.join(source),
+            source: inside.map_or(&source, Path::new),
+            inside: inside.is_some(),
+            source_link: self.options.source_link,
             recursive: self.options.bind == Some(true),
             attrs: self.options.bind_attrs(),
-            locks: true,
-            ids: MountIds::of(self, container)?,
+            locked: around.in_user_namespace,
+            ids: MountIds::of(self, &around.ids)?,
             target: &self.target,
             nofollow: self.nofollow(),
+            target_link: self.options.target_link,
+            copy_link: self.options.copy_link,
         };
         builder.bind(self.at.clone(), &bind);
         Ok(())
@@ -262,10 +306,7 @@ impl<'a> Entry<'a> {
 /// Gives the payload a directory of the runtime's, in which it can send but change nothing.
 pub(super) fn notify(builder: &mut Builder, source: &Path, target: &str) {
     let attrs = set(READ_ONLY.set | options::HARMLESS);
-    builder.bind(
-        "",
-        &Bind { source, recursive: false, attrs, locks: false, ids: None, target, nofollow: false },
-    );
+    builder.bind("", &Bind { source, attrs, target, ..Bind::default() });
 }
 
 /// One option of a filesystem.

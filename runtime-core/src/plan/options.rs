@@ -41,17 +41,32 @@ enum Effect {
     IdMap(bool),
     /// Copies what a new file system covers into it.
     CopyUp,
+    /// Something about the symbolic links at the ends of a bind mount's paths.
+    Link(Link),
+}
+
+/// What is done with a symbolic link at the end of a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// The source's is mounted itself.
+    Source,
+    /// The target's is mounted over.
+    Target,
+    /// The source's is made anew at the target.
+    Copy,
 }
 
 use Effect::{Atime, AtimeAll, Attr, AttrAll, Bind, CopyUp, IdMap, Nothing, Propagation, Remount, Super};
 
 const REC: u64 = libc::MS_REC;
 
-const TABLE: [(&str, Effect); 62] = [
+const TABLE: [(&str, Effect); 65] = [
     ("async", Super(libc::MS_SYNCHRONOUS, false)),
     ("atime", Atime(NOATIME, false)),
     ("bind", Bind(false)),
+    ("copy-symlink", Effect::Link(Link::Copy)),
     ("defaults", Nothing),
+    ("dest-nofollow", Effect::Link(Link::Target)),
     ("dev", Attr(NODEV, false)),
     ("diratime", Attr(NODIRATIME, false)),
     ("dirsync", Super(libc::MS_DIRSYNC, true)),
@@ -104,6 +119,7 @@ const TABLE: [(&str, Effect); 62] = [
     ("shared", Propagation(libc::MS_SHARED)),
     ("silent", Super(libc::MS_SILENT, true)),
     ("slave", Propagation(libc::MS_SLAVE)),
+    ("src-nofollow", Effect::Link(Link::Source)),
     ("strictatime", Atime(STRICTATIME, true)),
     ("suid", Attr(NOSUID, false)),
     ("symfollow", Attr(NOSYMFOLLOW, false)),
@@ -140,6 +156,12 @@ pub(super) struct Options<'a> {
     pub(super) idmap: Option<(bool, Option<&'a str>)>,
     /// What a new file system covers is copied into it.
     pub(super) copy_up: bool,
+    /// A symbolic link at the end of the source is mounted itself.
+    pub(super) source_link: bool,
+    /// A symbolic link at the end of the destination is mounted over.
+    pub(super) target_link: bool,
+    /// A source that is a symbolic link is made anew instead.
+    pub(super) copy_link: bool,
     /// `MS_*` of the superblock, without `MS_RDONLY`.
     pub(super) superblock: u64,
     /// What is left for the filesystem.
@@ -194,6 +216,9 @@ impl<'a> Options<'a> {
             Propagation(kind) => *propagation = kind as u32,
             IdMap(recursive) => self.idmap = Some((recursive, None)),
             CopyUp => self.copy_up = true,
+            Effect::Link(Link::Source) => self.source_link = true,
+            Effect::Link(Link::Target) => self.target_link = true,
+            Effect::Link(Link::Copy) => self.copy_link = true,
         }
     }
 

@@ -18,9 +18,17 @@ pub(super) fn below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.len() > 1 && rest.starts_with('/'))
 }
 
+/// A clean path as seen from a clean directory that is not the root, if it lies there.
+pub(super) fn within<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
+    match path.strip_prefix(directory).filter(|_| directory != "/")? {
+        "" => Some("/"),
+        rest => rest.starts_with('/').then_some(rest),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{below, clean};
+    use super::{below, clean, within};
 
     #[test]
     fn paths_are_cleaned() {
@@ -30,6 +38,15 @@ mod tests {
             assert_eq!(clean(path), expected);
             assert_eq!(clean(&clean(path)), expected);
         }
+    }
+
+    #[test]
+    fn within_is_by_parts() {
+        assert_eq!(within("/a/b/c", "/a/b"), Some("/c"));
+        assert_eq!(within("/a/b", "/a/b"), Some("/"));
+        assert_eq!(within("/a/bc", "/a/b"), None);
+        assert_eq!(within("/a", "/a/b"), None);
+        assert_eq!(within("/a", "/"), None);
     }
 
     #[test]

@@ -96,16 +96,20 @@ impl fmt::Display for Descriptor {
             }
             Descriptor::ContainerPidfd => f.write_str("pidfd of the container"),
             Descriptor::HookOutput => f.write_str("output of hooks"),
-            Descriptor::Tree(Tree { source, recursive, attrs, ids, .. }) => {
-                let (all, words) = (if *recursive { " and all below" } else { "" }, attributes(*attrs));
-                let blank = if words.is_empty() { "" } else { " " };
-                write!(f, "tree of {}{all}{blank}{words}", source.display())?;
-                match ids.as_ref().map(|ids| &ids.maps) {
-                    Some(MountMaps::Given(maps)) => write!(f, " ids {}", id_maps(maps)),
-                    Some(MountMaps::Joined(path)) => write!(f, " ids of {}", path.display()),
-                    None => Ok(()),
-                }
-            }
+            Descriptor::Tree(tree) => tree.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (all, words) = (if self.recursive { " and all below" } else { "" }, attributes(self.attrs));
+        let blank = if words.is_empty() { "" } else { " " };
+        write!(f, "tree of {}{all}{blank}{words}", self.source.display())?;
+        match self.ids.as_ref().map(|ids| &ids.maps) {
+            Some(MountMaps::Given(maps)) => write!(f, " ids {}", id_maps(maps)),
+            Some(MountMaps::Joined(path)) => write!(f, " ids of {}", path.display()),
+            None => Ok(()),
         }
     }
 }
@@ -124,6 +128,10 @@ fn host(plan: &Plan) -> Map<String, Json> {
     if !host.net_devices.is_empty() {
         let moved = host.net_devices.iter().map(|device| json!([device.name, device.new_name]));
         object.insert("netDevices".into(), moved.collect());
+    }
+    if !host.trees.is_empty() {
+        let mapped = host.trees.iter().map(|tree| Json::from(tree.to_string()));
+        object.insert("mapIds".into(), mapped.collect());
     }
     if let Some(namespace) = &host.user_namespace {
         let (what, maps) = match namespace {

@@ -155,19 +155,8 @@ impl<'a> Root<'a> {
     fn device(&self, builder: &mut Builder, origin: Cow<'static, str>, path: &str, node: Step<'_>) {
         let fifo = matches!(node, Step::MakeNode { mode, .. } if mode & libc::S_IFMT == libc::S_IFIFO);
         if self.bind_devices && !fifo {
-            let (source, attrs) = (Path::new(path), Attrs::default());
-            builder.bind(
-                origin,
-                &Bind {
-                    source,
-                    recursive: false,
-                    attrs,
-                    locks: false,
-                    ids: None,
-                    target: path,
-                    nofollow: true,
-                },
-            );
+            let bind = Bind { source: Path::new(path), target: path, nofollow: true, ..Bind::default() };
+            builder.bind(origin, &bind);
         } else {
             builder.add(origin, node);
         }

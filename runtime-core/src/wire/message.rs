@@ -56,6 +56,9 @@ numbered! {
         Listener = 7,
         /// The descriptor is a netlink socket of the container's network namespace; init waits for [`Order::Proceed`].
         Netlink = 8,
+        /// The descriptor is a detached tree whose ids the host side maps, `value` the number of the mapping; init waits for
+        /// [`Order::Proceed`].
+        Tree = 9,
     }
 
     /// What went wrong in a step.

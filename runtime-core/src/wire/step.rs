@@ -175,16 +175,26 @@ steps! {
     19 BindMount {
         /// What, in init's own mount namespace.
         source: Str<'a>,
+        /// The source is a path in the root.
+        inside: bool,
+        /// A symbolic link where the source ends is taken itself.
+        source_link: bool,
         /// The same as a detached tree that the host side has made, with its attributes set: for what init may not reach.
         tree: Option<Fd>,
         /// With all mounts below it.
         recursive: bool,
         /// Attributes, set before the mount is attached.
         attrs: Attrs,
+        /// The host side maps its ids, by the mapping with this number ([`Tag::Tree`]).
+        ids: Option<u32>,
         /// Where, in the root; a missing target is made a directory or an empty file, like the source.
         target: Str<'a>,
         /// Refuse symbolic links on the way to the target.
         nofollow: bool,
+        /// A symbolic link where the target ends is mounted over itself; the target must be there.
+        target_link: bool,
+        /// A source that is a symbolic link is not mounted: the target becomes the same link.
+        copy_link: bool,
     }
     /// Detaches the mount on top at a path, reached without symbolic links, with all mounts below it.
     80 Unmount {

@@ -62,11 +62,16 @@ fn damaged_mounts() {
     apart(|| {
         let bind = |path: &'static str| Step::BindMount {
             source: Str::from(path),
+            inside: false,
+            source_link: false,
             tree: None,
             recursive: true,
             attrs: Attrs::default(),
             target: Str::from(path),
             nofollow: false,
+            ids: None,
+            target_link: false,
+            copy_link: false,
         };
         let mode = [Setting { key: Str::from("mode"), value: Some(Str::from("755")) }];
         let tmpfs = Step::MountFs {

@@ -27,11 +27,16 @@ fn bind(path: &str) -> Step<'_> {
     let path = Str::from(path);
     Step::BindMount {
         source: path,
+        inside: false,
+        source_link: false,
         tree: None,
         recursive: true,
         attrs: Attrs::default(),
         target: path,
         nofollow: false,
+        ids: None,
+        target_link: false,
+        copy_link: false,
     }
 }
 

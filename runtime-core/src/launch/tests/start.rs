@@ -217,11 +217,16 @@ fn terminal_of_an_image_is_refused() {
         let source = dir.to_str().unwrap();
         let bind = Step::BindMount {
             source: Str::from(source),
+            inside: false,
+            source_link: false,
             tree: None,
             recursive: false,
             attrs: Attrs::default(),
             target: Str::from("/dev/pts"),
             nofollow: true,
+            ids: None,
+            target_link: false,
+            copy_link: false,
         };
         let console = Step::OpenConsole { columns: 0, rows: 0, uid: 0, bind: false };
         let fault = run(&program(&[Step::OpenRoot {}, bind, console])).fault();
