@@ -52,12 +52,23 @@ views!(
     process_number,
     devices_by_rules,
     the_default_devices_are_allowed,
+    every_controller_is_handed_down,
     paths,
     nested_cgroups_of_the_payload_are_removed,
     deep_cgroups_of_the_payload_are_removed,
     a_cgroup_in_use_is_refused,
     from_a_cgroup_that_was_killed
 );
+
+fn every_controller_is_handed_down(view: View) {
+    let t = sandbox!(view);
+    if !view.is_v2() {
+        skip!("version 1 has a hierarchy for each controller");
+    }
+    let c = t.launch(t.bundle().args(["sleep", "1000"]));
+    let there = kernel::read(kernel::hierarchy("").unwrap().join("cgroup.controllers"));
+    assert_eq!(file(&c, "", "cgroup.controllers"), there);
+}
 
 fn memory_limit(view: View) {
     let t = sandbox!(view);

@@ -7,9 +7,6 @@ use super::limits::Setting;
 use super::saved::Group;
 use super::{Error, freezer, processes};
 
-/// Controllers that a container gets on version 2 even without a limit, for the figures they count.
-const COUNTING: [&str; 4] = ["cpu", "io", "memory", "pids"];
-
 /// Makes what is missing of a group's path, and notes how much that was. Another container may make or
 /// remove the same parents at this moment.
 pub(super) fn make(group: &mut Group) -> Result<Dir, Error> {
@@ -58,18 +55,18 @@ pub(super) fn check_unused(group: &Group, dir: &Dir) -> Result<(), Error> {
     if frozen { Err(Error::Frozen { path: dir.path().into() }) } else { Ok(()) }
 }
 
-/// Lets the parents hand down the controllers that a group of the unified hierarchy needs, and those that
-/// count, as far as they are there. What is enabled already costs one look.
+/// Lets the parents hand down all controllers of the unified hierarchy that there are: those that are needed, and the
+/// others, as far as that works, for what they count and for the payload. What is enabled already costs two looks.
 pub(super) fn enable(group: &Group, needed: &[&Setting]) -> Result<(), Error> {
     let root = group.root()?;
     let ancestors: Vec<&str> =
         group.path.match_indices('/').filter_map(|(at, _)| group.path.get(..at)).collect();
     let open = |path: &str| root.find(path)?.ok_or_else(|| Error::Gone { path: root.path().join(path) });
 
-    let parent = open(ancestors.last().copied().unwrap_or("."))?;
-    let enabled = parent.read("cgroup.subtree_control")?;
-    let wanted = || COUNTING.into_iter().chain(needed.iter().map(|setting| setting.controller()));
-    if wanted().all(|controller| has_word(&enabled, controller)) {
+    let available = root.read("cgroup.controllers")?;
+    let enabled = open(ancestors.last().copied().unwrap_or("."))?.read("cgroup.subtree_control")?;
+    let mut wanted = available.split_whitespace().chain(needed.iter().map(|setting| setting.controller()));
+    if wanted.all(|controller| has_word(&enabled, controller)) {
         return Ok(());
     }
     for path in std::iter::once(".").chain(ancestors) {
@@ -79,11 +76,9 @@ pub(super) fn enable(group: &Group, needed: &[&Setting]) -> Result<(), Error> {
             enable_one(&dir, setting)?;
         }
         let available = dir.read("cgroup.controllers")?;
-        for controller in COUNTING {
-            if has_word(&available, controller) && !has_word(&enabled, controller) {
-                if let Err(error) = dir.write("cgroup.subtree_control", &format!("+{controller}")) {
-                    log::debug!("no figures of {controller}: {error}");
-                }
+        for controller in available.split_whitespace().filter(|controller| !has_word(&enabled, controller)) {
+            if let Err(error) = dir.write("cgroup.subtree_control", &format!("+{controller}")) {
+                log::debug!("{controller} is not handed down: {error}");
             }
         }
     }
