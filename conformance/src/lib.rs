@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod bundle;
+mod bus;
 mod command;
 mod console;
 pub mod kernel;
@@ -14,6 +15,7 @@ mod runtime;
 mod sandbox;
 
 pub use bundle::Bundle;
+pub use bus::{Bus, Reaction};
 pub use command::{Command, Output, Running};
 pub use console::{Console, Socket, Terminal};
 pub use runtime::{View, is_peer, runtime, tool};

@@ -6,6 +6,7 @@ mod badinput;
 mod bind_attributes;
 mod bind_sources;
 mod birth;
+mod bus;
 mod cgroup_files;
 mod cgroups;
 mod cli;

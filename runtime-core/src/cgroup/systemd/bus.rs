@@ -200,7 +200,7 @@ impl Bus {
             let left = self.left(deadline)?;
             let count = self.stream.set_read_timeout(Some(left)).and_then(|()| self.stream.read(bytes));
             match count {
-                Ok(0) => return Err(self.broken("has closed the connection".to_owned())),
+                Ok(0) => return Err(self.closed()),
                 Ok(count) => bytes = bytes.get_mut(count..).unwrap_or_default(),
                 Err(error) => self.again(&error)?,
             }
@@ -233,8 +233,13 @@ impl Bus {
     fn again(&self, error: &std::io::Error) -> Result<(), Error> {
         match error.kind() {
             ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => Ok(()),
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Err(self.closed()),
             _ => Err(self.broken(error.to_string())),
         }
+    }
+
+    fn closed(&self) -> Error {
+        self.broken("has closed the connection".to_owned())
     }
 
     fn broken(&self, reason: String) -> Error {
