@@ -57,7 +57,8 @@ views!(
     nested_cgroups_of_the_payload_are_removed,
     deep_cgroups_of_the_payload_are_removed,
     a_cgroup_in_use_is_refused,
-    from_a_cgroup_that_was_killed
+    from_a_cgroup_that_was_killed,
+    a_cgroup_that_vanishes
 );
 
 fn every_controller_is_handed_down(view: View) {
@@ -417,5 +418,31 @@ fn from_a_cgroup_that_was_killed(view: View) {
     c.exec_with([], ["true"]).after(&enter).run().ok();
     c.force_delete();
     wait_until("the end of the commands", || fs::remove_dir(&own).is_ok());
+    t.assert_clean();
+}
+
+/// Somebody takes the processes out of a container's cgroup and removes it.
+fn a_cgroup_that_vanishes(view: View) {
+    corten_only!();
+    let t = sandbox!(view);
+    let c = limited(&t, &[]);
+    for controller in CONTROLLERS {
+        let (Some(root), Some(dir)) = (kernel::hierarchy(controller), c.init().cgroup(controller)) else {
+            continue;
+        };
+        if dir.ends_with(c.id()) {
+            fs::write(root.join("cgroup.procs"), c.pid().to_string()).unwrap();
+            fs::remove_dir(dir).unwrap();
+        }
+    }
+    for words in [&["update", "--pids-limit", "-1"][..], &["events", "--stats"], &["pause"]] {
+        let stderr = t.runtime(words).args([c.id()]).run().fails(1);
+        assert!(stderr.contains("cgroup not exist"), "{words:?}: {stderr}");
+        assert_eq!(c.status(), "running", "{words:?}");
+    }
+    let stderr = c.exec(["true"]).fails(255);
+    assert!(stderr.contains("cgroup"), "{stderr}");
+    assert_eq!(t.runtime(["ps", "--format", "json", c.id()]).run().ok(), "null\n");
+    c.force_delete();
     t.assert_clean();
 }
