@@ -280,6 +280,10 @@ fn directories(call: &Call) -> Vec<PathBuf> {
 }
 
 fn make_scope(call: &Call) {
+    // As systemd does with hierarchies of version 1 that it has nothing in.
+    for root in ["devices", "freezer", "memory", "cpuset", "pids"].into_iter().filter_map(kernel::hierarchy) {
+        let _ = fs::remove_dir(root.join(first_text(&call.body)));
+    }
     for dir in directories(call) {
         fs::create_dir(&dir).expect("make a scope");
         fs::write(dir.join("cgroup.procs"), pid(&call.body).to_string()).expect("move into a scope");

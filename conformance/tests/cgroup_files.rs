@@ -195,13 +195,15 @@ fn directories(c: &Container<'_>) -> Vec<(String, PathBuf)> {
 }
 
 /// The differences that nobody has explained. Peers hand every controller down to every container, corten those that it
-/// needs: files of others are not compared.
+/// needs: files of others are not compared. On a hybrid host they leave out limits of controllers that the unified hierarchy has.
 fn differences(set: &str, peer: &str, ours: &Files, theirs: &Files) -> Vec<String> {
     let is_explained = |name: &str| {
         EXPLAINED.iter().any(|(who, file, _)| *who == peer && name.rsplit('/').next() == Some(file))
     };
+    let is_hybrid = ours.keys().any(|name| !name.starts_with('/'));
     let differs = |(name, values): &(&String, &BTreeSet<String>)| {
-        !is_explained(name) && !theirs.get(*name).is_some_and(|theirs| values.is_subset(theirs))
+        let is_same = theirs.get(*name).is_some_and(|theirs| values.is_subset(theirs));
+        !(is_same || is_explained(name) || is_hybrid && name.starts_with('/'))
     };
     let different = ours.iter().filter(differs);
     different

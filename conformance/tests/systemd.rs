@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use conformance::{Bundle, Container, Sandbox, corten_only, kernel, sandbox, skip, tool, wait_until};
+use conformance::{Bundle, Container, Sandbox, View, corten_only, kernel, sandbox, skip, tool, wait_until};
 use serde_json::json;
 
 /// Ends the test where there is no systemd.
@@ -41,6 +41,9 @@ fn property(t: &Sandbox, unit: &str, name: &str) -> String {
 fn a_scope_with_its_limits() {
     let t = sandbox!();
     needs_systemd!();
+    if !View::host_is_v2() {
+        skip!("this host has cgroup v1");
+    }
     let name = t.id();
     let unit = format!("ct-{name}.scope");
     let mut bundle = bundle(&t, &name);
@@ -93,6 +96,55 @@ fn a_scope_with_its_limits() {
     // Without --systemd-cgroup, as engines do.
     c.force_delete();
     assert!(!dir.exists());
+    assert_eq!(property(&t, &unit, "LoadState"), "not-found");
+    t.assert_clean();
+}
+
+/// systemd has a part of the hierarchies of version 1, and removes what it finds empty in the others.
+#[test]
+fn a_scope_of_version_1() {
+    let t = sandbox!();
+    needs_systemd!();
+    if View::host_is_v2() {
+        skip!("this host has no cgroup v1");
+    }
+    let name = t.id();
+    let unit = format!("ct-{name}.scope");
+    let mut bundle = bundle(&t, &name);
+    bundle.set("/linux/resources/cpu", json!({"shares": 512, "quota": 50_000, "period": 100_000}));
+    bundle.set("/linux/resources/pids/limit", 20);
+    let c = launch(&t, &bundle);
+    let mut dirs = Vec::new();
+    for controller in ["", "name=systemd", "pids", "cpu", "devices", "freezer", "blkio"] {
+        let Some(dir) = c.init().cgroup(controller) else { continue };
+        assert!(dir.ends_with(format!("cttest.slice/cttest-deep.slice/{unit}")), "{}", dir.display());
+        dirs.push(dir);
+    }
+    let read = |controller: &str, file: &str| kernel::read(c.init().cgroup(controller).unwrap().join(file));
+    assert_eq!(read("cpu", "cpu.shares"), "512");
+    assert_eq!(read("cpu", "cpu.cfs_quota_us"), "50000");
+    for (name, value) in
+        [("CPUShares", "512"), ("CPUQuotaPerSecUSec", "500ms"), ("TasksMax", "20"), ("Delegate", "yes")]
+    {
+        assert_eq!(property(&t, &unit, name), value, "{name}");
+    }
+    let refused = |c: &Container<'_>| {
+        let output = c.exec(["sh", "-c", "for i in $(seq 25); do sleep 3 & done 2>&1; true"]);
+        (output.stdout() + &output.stderr()).contains("fork")
+    };
+    assert!(refused(&c));
+
+    t.runtime(["update", "--pids-limit", "15", c.id()]).run().ok();
+    let devices = read("devices", "devices.list");
+    t.command([tool("systemctl").unwrap()]).args(["daemon-reload"]).run().ok();
+    assert_eq!((read("pids", "pids.max"), property(&t, &unit, "TasksMax")), ("15".into(), "15".into()));
+    assert_eq!(read("devices", "devices.list"), devices);
+    wait_until("the end of the others", || kernel::read(dirs[0].join("cgroup.procs")).lines().count() == 1);
+    assert!(refused(&c));
+    c.call("pause").ok();
+    assert_eq!(c.status(), "paused");
+    c.force_delete();
+    assert!(dirs.iter().all(|dir| !dir.exists()), "{dirs:?}");
     assert_eq!(property(&t, &unit, "LoadState"), "not-found");
     t.assert_clean();
 }

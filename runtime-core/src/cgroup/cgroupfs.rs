@@ -68,6 +68,13 @@ impl Cgroupfs {
         self.filter_devices(dirs, &request.rules)
     }
 
+    /// Puts a process with one thread into the directories of version 1.
+    pub(super) fn enter(&self, pid: i32, dirs: &[Dir]) -> Result<(), Error> {
+        let groups = self.saved.groups.iter().zip(dirs);
+        let mut v1 = groups.filter(|(group, _)| !group.hierarchy.is_unified());
+        v1.try_for_each(|(_, dir)| dir.write("tasks", &pid.to_string()))
+    }
+
     /// Puts other limits in force, and says what those of before were.
     pub(super) fn replace(&self, changes: &Resources) -> Result<Vec<Setting>, Error> {
         let settings = limits::settings(changes, |controller| self.saved.v1(controller).is_some())?;

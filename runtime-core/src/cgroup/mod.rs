@@ -1,7 +1,7 @@
 //! A container's cgroup: made, limited, entered, frozen, emptied and removed.
 //!
 //! [`plan`] says what will be made, so that it can be saved first; [`open`] gives a [`Manager`] for it, now
-//! or later from what was saved. No process is ever moved by its id, since that waits for every processor of
+//! or later from what was saved. But beside systemd no process is ever moved by its id, since that waits for every processor of
 //! the host: a process is born into the unified hierarchy, and enters those of version 1 by itself
 //! ([`Placement`]).
 //!

@@ -66,10 +66,7 @@ impl Saved {
 
     /// The number of files through which the first process will enter it.
     pub(crate) fn files(&self) -> usize {
-        let by_itself = |group: &&Group| match self.driver {
-            Driver::Cgroupfs => !group.hierarchy.is_unified(),
-            Driver::Systemd => !group.is_systemds(),
-        };
+        let by_itself = |group: &&Group| self.driver == Driver::Cgroupfs && !group.hierarchy.is_unified();
         self.groups.iter().filter(by_itself).count()
     }
 

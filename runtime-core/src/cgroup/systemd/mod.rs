@@ -18,7 +18,7 @@ pub use self::unit::Unit;
 use super::cgroupfs::Cgroupfs;
 use super::layout::Layout;
 use super::path::{clean, join, missing};
-use super::placement::{self, Placement, SubCgroup};
+use super::placement::{Placement, SubCgroup};
 use super::remove::remove;
 use super::saved::{Driver, Group, Saved};
 use super::{Error, Manager, OomEvents, Stats, Version};
@@ -171,16 +171,19 @@ impl Manager for Systemd {
     }
 
     fn create(&mut self, resources: &Resources) -> Result<(), Error> {
-        self.files.request(resources)?;
-        self.files.make(|group| !group.is_systemds()).map(drop)
+        self.files.request(resources).map(drop)
     }
 
     fn adopt(&mut self, pid: i32, resources: &Resources) -> Result<(), Error> {
         let request = self.files.request(resources)?;
         let mut bus = Bus::connect(&self.unit.bus)?;
         self.start(&mut bus, pid, resources)?;
+        // Not before: systemd removes what is empty of the scope's path in the hierarchies of version 1, and takes processes out.
+        self.files.make(|group| !group.is_systemds())?;
         self.files.take();
-        self.files.limit(&request, resources, &self.files.dirs()?)
+        let dirs = self.files.dirs()?;
+        self.files.limit(&request, resources, &dirs)?;
+        self.files.enter(pid, &dirs)
     }
 
     fn update(&mut self, changes: &Resources) -> Result<(), Error> {
@@ -205,9 +208,7 @@ impl Manager for Systemd {
         if self.saved().taken {
             return self.files.placement(sub_cgroups);
         }
-        let groups = self.saved().groups.iter().filter(|group| !group.is_systemds()).cloned().collect();
-        let own = Saved { groups, ..self.saved().clone() };
-        Ok(Placement { moved: true, ..placement::into(&own, sub_cgroups)? })
+        Ok(Placement { moved: true, ..Placement::default() })
     }
 
     fn placement_beside(&self, pid: i32) -> Result<Placement, Error> {
