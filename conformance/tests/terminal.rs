@@ -164,6 +164,26 @@ fn the_foreground_copies_a_terminal() {
     t.assert_clean();
 }
 
+/// The first thing that the program does sees the terminal as it stays: its size, and no line ends made of newlines, which the
+/// caller's terminal does.
+#[test]
+fn exec_finds_its_terminal_ready() {
+    corten_only!();
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    let c = t.launch(bundle.args(["sleep", "1000"]));
+    for _ in 0..20 {
+        let terminal = Terminal::open();
+        terminal.stty(&["rows", "30", "cols", "90"]);
+        let exec = c.exec_with(["--tty"], ["sh", "-c", "stty -a"]);
+        exec.wrap(["setsid", "-c"]).terminal(terminal.slave()).run().ok();
+        terminal.console.expect("rows 30; columns 90;");
+        terminal.console.expect(" -onlcr");
+    }
+    c.force_delete();
+    t.assert_clean();
+}
+
 /// Changes the size until the payload has said that it knows: a change before the runtime listens is lost.
 fn resize(terminal: &Terminal) {
     wait_until("the new size", || {

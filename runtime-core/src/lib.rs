@@ -28,8 +28,8 @@ pub use bundle::Bundle;
 pub use cgroup::OomEvents;
 pub use container::{
     CacheOccupancy, CgroupDriver, Changes, Container, CreateOptions, ExecOptions, Exit, IntelRdtStats,
-    L3CacheInfo, Listed, MemBwInfo, MemoryBandwidth, NetworkInterface, OCI_VERSION, Process, Runtime,
-    StartOptions, State, Stats, Status,
+    L3CacheInfo, Listed, MemBwInfo, MemoryBandwidth, NetworkInterface, OCI_VERSION, Prepared, Process,
+    Runtime, StartOptions, State, Stats, Status,
 };
 pub use error::{Error, ErrorKind};
 pub use features::{

@@ -1,6 +1,6 @@
 //! `corten exec`: runs another process in a container.
 
-use runtime_core::{Container, ExecOptions};
+use runtime_core::{ExecOptions, Prepared, Process};
 
 use super::container;
 use super::process;
@@ -32,13 +32,17 @@ fn exec(globals: &Globals, flags: &Matches) -> Outcome {
         ..ExecOptions::default()
     };
     if detach {
-        start(&container, &process, &options, &receivers)?;
+        let mut prepared = container.prepare(&process, &options)?;
+        receivers.send_terminal(|| prepared.take_terminal())?;
+        start(prepared, &receivers)?;
         return Ok(0);
     }
     let foreground = Foreground::new(process.terminal, container.root())?;
     let options = ExecOptions { stdio: foreground.stdio(), ..options };
-    let mut process = start(&container, &process, &options, &receivers)?;
-    let session = foreground.attach(process.take_terminal())?;
+    let mut prepared = container.prepare(&process, &options)?;
+    // Before its program writes to the terminal, or asks for its size.
+    let session = foreground.attach(prepared.take_terminal())?;
+    let mut process = start(prepared, &receivers)?;
     log::release();
     let forward = |signal| {
         if let Err(error) = process.kill(signal) {
@@ -51,16 +55,9 @@ fn exec(globals: &Globals, flags: &Matches) -> Outcome {
 }
 
 /// Starts the process and tells about it; if that fails, it is killed.
-fn start(
-    container: &Container,
-    process: &runtime_core::config::Process,
-    options: &ExecOptions<'_>,
-    receivers: &Receivers,
-) -> Result<runtime_core::Process, Failure> {
-    let mut process = container.exec(process, options)?;
-    let told = receivers.send_terminal(|| process.take_terminal()).and_then(|()| {
-        receivers.tell(&Newborn { kind: "setns", pid: process.pid(), pidfd: process.pidfd() })
-    });
+fn start(prepared: Prepared, receivers: &Receivers) -> Result<Process, Failure> {
+    let process = prepared.start()?;
+    let told = receivers.tell(&Newborn { kind: "setns", pid: process.pid(), pidfd: process.pidfd() });
     if told.is_err() {
         if let Err(error) = process.kill(libc::SIGKILL) {
             ::log::debug!("kill {}: {error}", process.pid());

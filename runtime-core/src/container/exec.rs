@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::libc::SIGKILL;
+use nix::poll::PollTimeout;
 use nix::sys::stat::Mode;
 
 use super::{Container, Exit, Status, agent, status, wait};
@@ -15,10 +16,10 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::launch::descriptors::Sources;
 use crate::launch::handshake::{self, Call, Stop};
-use crate::launch::{self, Payload};
-use crate::plan::{self, HookState};
+use crate::launch::{self, Child, Payload};
+use crate::plan::{self, HookState, Plan};
 use crate::seccomp;
-use crate::state::{Record, RootMount};
+use crate::state::{Lock, Record, RootMount};
 use crate::sys;
 
 /// How a process is executed in a container.
@@ -80,12 +81,74 @@ impl Process {
     }
 }
 
+/// A process that waits in a container until it is started; where that does not happen it goes with this value.
+#[derive(Debug)]
+pub struct Prepared {
+    child: Option<Child>,
+    plan: Plan,
+    patience: PollTimeout,
+    terminal: Option<OwnedFd>,
+    lock: Option<Lock>,
+}
+
+impl Prepared {
+    /// The master of its terminal, for whoever wants to change it first: once, if it has one.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// Executes the process's program.
+    ///
+    /// # Errors
+    /// [`Error::Enter`].
+    pub fn start(mut self) -> Result<Process, Error> {
+        let Some(child) = self.child.take() else { return Err(Error::NotRunning) };
+        match handshake::execute(&child, &self.plan, self.patience) {
+            Ok(()) => Ok(Process { pid: child.pid, pidfd: child.pidfd, terminal: self.terminal.take() }),
+            Err(stop) => Err(abandon(&child, stop)),
+        }
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            end(&child);
+        }
+    }
+}
+
+/// Ends a process that is not wanted after all, if it has not ended already.
+fn end(child: &Child) {
+    let ended = sys::pidfd_send_signal(&child.pidfd, SIGKILL).map(|()| wait::reap(child.pidfd.as_fd()));
+    log::trace!("{} is not executed: {ended:?}", child.pid);
+}
+
+/// Ends a process that has failed; why it has.
+fn abandon(child: &Child, stop: Stop) -> Error {
+    end(child);
+    match stop {
+        Stop::Step(error) => Error::Enter(error),
+        Stop::Died(Exit::Signal(SIGKILL)) => Error::InitDied("was killed (possibly OOM-killed)".to_owned()),
+        Stop::Died(exit) => Error::InitDied(format!("ended without a word: {exit:?}")),
+        Stop::Host(error) => error,
+    }
+}
+
 impl Container {
     /// Executes a process in the container: its namespaces, its cgroup, the process's own identity and limits.
     ///
     /// # Errors
     /// [`Error::ExecStopped`], [`Error::ExecPaused`]; [`Error::Config`] for faults of `process`; [`Error::Enter`].
     pub fn exec(&self, process: &config::Process, options: &ExecOptions<'_>) -> Result<Process, Error> {
+        self.prepare(process, options)?.start()
+    }
+
+    /// The first half of [`exec`](Self::exec): everything up to the execution of the program.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prepare(&self, process: &config::Process, options: &ExecOptions<'_>) -> Result<Prepared, Error> {
         let faults = check::check_process(process, "");
         if faults.iter().any(Finding::is_fatal) {
             return Err(Error::Config(faults));
@@ -98,12 +161,12 @@ impl Container {
         }
         let lock = self.entry.lock_shared()?;
         let record = self.entry.read()?;
-        let init = match status(&self.entry, &record)? {
-            (Status::Created | Status::Running, Some(init)) => init,
+        let (init, lock) = match status(&self.entry, &record)? {
+            (Status::Created | Status::Running, Some(init)) => (init, Some(lock)),
+            // The process waits for a resume, which wants the lock.
             (Status::Paused, Some(init)) if options.ignore_paused => {
-                // The process waits for a resume, which wants the lock.
                 drop(lock);
-                init
+                (init, None)
             }
             (Status::Paused, _) => return Err(Error::ExecPaused),
             (Status::Creating, _) => return Err(Error::NotRunning),
@@ -115,7 +178,7 @@ impl Container {
         let subs = SubCgroup::parse_all(&options.cgroups)?;
         let cgroup = cgroup::open(record.cgroup.clone());
         let mut placement = cgroup.placement(&subs)?;
-        match joining.run(&placement) {
+        let mut prepared = match joining.run(&placement) {
             // The container has made sub-cgroups, so that its own takes no processes any more: to where its init is.
             Err(Error::Enter(error)) if subs.is_empty() && error.step == "Fork" && is_full(error.errno) => {
                 let pid = record.init.as_ref().map_or(0, |init| init.identity.pid);
@@ -138,7 +201,9 @@ impl Container {
                 joining.run(&placement)
             }
             outcome => outcome,
-        }
+        }?;
+        prepared.lock = lock;
+        Ok(prepared)
     }
 }
 
@@ -168,7 +233,7 @@ impl Joining<'_> {
         }
     }
 
-    fn run(&self, placement: &Placement) -> Result<Process, Error> {
+    fn run(&self, placement: &Placement) -> Result<Prepared, Error> {
         let host = Host::get()?;
         let join = plan::JoinOptions {
             id: &self.record.id,
@@ -204,21 +269,9 @@ impl Joining<'_> {
                 .map_or(Ok(()), |profile| agent::hand_over(profile, &listener, child.pid, &self.state())),
         });
         let patience = handshake::patience(self.seccomp.is_some_and(seccomp::notifies));
-        match ready.and_then(|terminal| handshake::execute(&child, &plan, patience).map(|()| terminal)) {
-            Ok(terminal) => Ok(Process { pid: child.pid, pidfd: child.pidfd, terminal }),
-            Err(stop) => {
-                // Already gone, if it is what has failed.
-                let _ = sys::pidfd_send_signal(&child.pidfd, SIGKILL);
-                wait::reap(child.pidfd.as_fd())?;
-                Err(match stop {
-                    Stop::Step(error) => Error::Enter(error),
-                    Stop::Died(Exit::Signal(SIGKILL)) => {
-                        Error::InitDied("was killed (possibly OOM-killed)".to_owned())
-                    }
-                    Stop::Died(exit) => Error::InitDied(format!("ended without a word: {exit:?}")),
-                    Stop::Host(error) => error,
-                })
-            }
+        match ready {
+            Ok(terminal) => Ok(Prepared { child: Some(child), plan, patience, terminal, lock: None }),
+            Err(stop) => Err(abandon(&child, stop)),
         }
     }
 }

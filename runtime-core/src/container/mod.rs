@@ -24,7 +24,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 pub use create::{CgroupDriver, CreateOptions};
-pub use exec::{ExecOptions, Process};
+pub use exec::{ExecOptions, Prepared, Process};
 pub use network::NetworkInterface;
 pub(crate) use resctrl::Resctrl;
 pub use resctrl::{CacheOccupancy, IntelRdtStats, L3CacheInfo, MemBwInfo, MemoryBandwidth};
