@@ -13,6 +13,7 @@ mod cli;
 mod concurrency;
 mod crash;
 mod delegation;
+mod documents;
 mod engines;
 mod events;
 mod exec;

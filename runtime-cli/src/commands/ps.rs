@@ -1,5 +1,7 @@
 //! `corten ps`: the processes of a container.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 
 use super::container;
@@ -14,23 +16,29 @@ pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
     match flags.text(&TABLE_OR_JSON)?.unwrap_or("table") {
         "json" if pids.is_empty() => output::print("null\n"),
         "json" => output::print(&(output::json(&pids)? + "\n")),
-        "table" => output::print(&rows_of(&pids, &ps(flags)?)?),
+        "table" => output::print(&match ps(flags)? {
+            Some(text) => rows_of(&pids, &text)?,
+            None => own_rows(&pids),
+        }),
         _ => Err(Failure::new("invalid format option")),
     }
 }
 
-/// What the host's ps(1) says.
-fn ps(flags: &Matches) -> Result<String, Failure> {
+/// What the host's ps(1) says; nothing where there is none, and no option asks for it.
+fn ps(flags: &Matches) -> Result<Option<String>, Failure> {
     let options = flags.arguments().get(1..).unwrap_or_default();
     let mut command = Command::new("ps");
     if options.is_empty() {
         command.arg("-ef");
     }
     let output = command.args(options).stdin(Stdio::null()).output();
-    let output = output.map_err(|error| Failure::from(error).context("run ps"))?;
+    let output = match output {
+        Err(error) if error.kind() == ErrorKind::NotFound && options.is_empty() => return Ok(None),
+        output => output.map_err(|error| Failure::from(error).context("run ps"))?,
+    };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        return Ok(text);
+        return Ok(Some(text));
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(Failure::new(format!("ps: {}: {}{}", output.status, said.trim_end(), text.trim_end())))
@@ -52,6 +60,25 @@ fn rows_of(pids: &[i32], text: &str) -> Result<String, Failure> {
         }
     }
     Ok(rows)
+}
+
+/// The few columns that procfs has ready. A process that has ended has no row.
+fn own_rows(pids: &[i32]) -> String {
+    let row = |pid: &i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            line.split_whitespace().next()
+        };
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let arguments = String::from_utf8_lossy(&arguments).trim_end_matches('\0').replace('\0', " ");
+        // A zombie has no arguments any more.
+        let command = if arguments.is_empty() { format!("[{}]", field("Name")?) } else { arguments };
+        let command = command.escape_debug();
+        Some(format!("{:<8} {pid:>7} {:>7} {command}\n", field("Uid")?, field("PPid")?))
+    };
+    let header = format!("{:<8} {:>7} {:>7} CMD\n", "UID", "PID", "PPID");
+    header + &pids.iter().filter_map(row).collect::<String>()
 }
 
 #[cfg(test)]

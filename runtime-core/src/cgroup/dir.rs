@@ -41,6 +41,13 @@ impl Dir {
         Ok(Self { fd, path: mount.into() })
     }
 
+    /// Any directory, for tests that make up a cgroup's files.
+    #[cfg(test)]
+    pub(super) fn any(path: &Path) -> Self {
+        let fd = openat2(AT_FDCWD, path, OpenHow::new().flags(DIRECTORY)).unwrap();
+        Self { fd, path: path.into() }
+    }
+
     /// The cgroup `name` (one or more components) below this one; `None` if there is none.
     pub(super) fn find(&self, name: &str) -> Result<Option<Self>, Error> {
         match self.open(name, DIRECTORY) {

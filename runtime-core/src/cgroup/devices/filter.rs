@@ -27,3 +27,32 @@ pub(in crate::cgroup) fn apply(dir: &Dir, rules: &[Rule], existed: bool) -> Resu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::layout::Layout;
+
+    #[test]
+    fn a_new_program_takes_the_place_of_the_old_one() {
+        let layout = Layout::detect().unwrap();
+        let Some((unified, _)) = layout.hierarchies.iter().find(|(hierarchy, _)| hierarchy.is_unified())
+        else {
+            return eprintln!("skipped: this host has no unified hierarchy");
+        };
+        let root = Dir::root(&unified.mount, true).unwrap();
+        let name = format!("corten-filter-{}", std::process::id());
+        if root.make(&name).is_err() {
+            return eprintln!("skipped: needs root");
+        }
+        let dir = root.find(&name).unwrap().unwrap();
+        let programs = || sys::bpf_attached_device_programs(dir.as_fd()).unwrap();
+        apply(&dir, &[], false).unwrap();
+        let first = programs();
+        apply(&dir, &[], true).unwrap();
+        let second = programs();
+        root.remove(&name).unwrap();
+        assert_eq!((first.len(), second.len()), (1, 1));
+        assert_ne!(first, second);
+    }
+}

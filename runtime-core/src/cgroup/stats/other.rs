@@ -71,3 +71,29 @@ pub(super) fn misc(dir: &Dir) -> Result<BTreeMap<String, Misc>, Error> {
     };
     Ok(file::table(dir, "misc.current")?.into_iter().map(resource).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_and_resources() {
+        let path = std::env::temp_dir().join(format!("corten-stats-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        for (name, text) in [
+            ("rdma.current", "mlx4_0 hca_handle=2 hca_object=1999\n"),
+            ("rdma.max", "mlx4_0 hca_handle=3 hca_object=max\n"),
+            ("misc.current", "sev 5\n"),
+            ("misc.events", "sev.max 7\n"),
+        ] {
+            std::fs::write(path.join(name), text).unwrap();
+        }
+        let dir = Dir::any(&path);
+        let (rdma, misc) = (rdma(&dir).unwrap(), misc(&dir).unwrap());
+        std::fs::remove_dir_all(&path).unwrap();
+        let expected =
+            Rdma { hca_handles: 2, hca_handles_limit: 3, hca_objects: 1999, hca_objects_limit: u64::MAX };
+        assert_eq!(rdma, [("mlx4_0".to_owned(), expected)].into());
+        assert_eq!(misc, [("sev".to_owned(), Misc { usage: 5, failcnt: 7 })].into());
+    }
+}

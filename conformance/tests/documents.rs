@@ -1,0 +1,56 @@
+//! The tables of the documents: what they name exists, and they count right.
+
+use std::fs;
+use std::path::Path;
+
+/// The tree of this repository.
+fn tree() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The cells of the tables' rows.
+fn rows(document: &str) -> impl Iterator<Item = Vec<&str>> {
+    let rows = document.lines().filter(|line| line.starts_with("| "));
+    rows.map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+}
+
+/// What stands between backquotes.
+fn quoted(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+fn exists(test: &str) -> bool {
+    let Some((place, name)) = test.rsplit_once("::") else { return false };
+    let file = match place.contains('/') {
+        true => tree().join(place),
+        false => tree().join(format!("conformance/tests/{place}.rs")),
+    };
+    fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {name}(")))
+}
+
+#[test]
+fn features_name_tests_that_exist() {
+    let Ok(document) = fs::read_to_string(tree().join("FEATURES.md")) else {
+        conformance::skip!("the sources are not on this machine");
+    };
+    let features: Vec<Vec<&str>> =
+        rows(&document).filter(|cells| cells.len() == 6 && cells[0] != "feature").collect();
+    assert!(features.len() > 100, "{} rows", features.len());
+    for cells in &features {
+        let (feature, verdict, proof) = (cells[0], cells[1], cells[2]);
+        let missing: Vec<&str> = quoted(proof).filter(|test| !exists(test)).collect();
+        assert!(missing.is_empty(), "{feature}: {missing:?}");
+        let proven = quoted(proof).next().is_some() || proof == "no test";
+        assert!(proven || verdict.starts_with("no"), "{feature}: neither a test nor \"no test\"");
+    }
+    let totals: Vec<Vec<&str>> =
+        rows(&document).filter(|cells| cells.len() == 4 && !cells[0].is_empty()).collect();
+    for (name, column) in [("corten", 1), ("runc", 3), ("crun", 4), ("youki", 5)] {
+        let count = |word: &str| {
+            let is = |cells: &&Vec<&str>| cells[column].split(' ').next() == Some(word);
+            features.iter().filter(is).count().to_string()
+        };
+        let counted = [name.to_owned(), count("yes"), count("partly"), count("no")];
+        assert!(totals.iter().any(|cells| *cells == counted), "the totals say otherwise than {counted:?}");
+    }
+}
