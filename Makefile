@@ -68,6 +68,7 @@ integration: release tests
 suites:
 	conformance/suites/runtime-tools/build $(SUITES)
 	conformance/suites/runc/build $(SUITES)
+	conformance/suites/busybox/build $(SUITES)
 
 # The suites' own failures are theirs; `results` fails where corten is behind the peer.
 runtime-tools: release deps suites
@@ -82,7 +83,7 @@ machine: release deps tests
 
 # All of it with RUNTIME. Each run has a table; RESULTS.md has those of all runtimes that were tried.
 conformance: release deps suites tests
-	-for suite in runtime-tools runc; do \
+	-for suite in runtime-tools runc busybox; do \
 	    conformance/suites/$$suite/run $(SUITES) $(RUNTIME) $(TABLES)/$$suite.host.$(notdir $(RUNTIME)).tsv; done
 	-for run in $(RUNS); do conformance/suites/machine $(SUITES) $(RUNTIME) $(TABLES) $$run; done
 	conformance/suites/results conformance/RESULTS.md $(TABLES)/*.tsv
