@@ -15,7 +15,7 @@ pub(super) struct Oracle {
     process: Process,
     /// `SCMP_FLTATR_CTL_OPTIMIZE`: 1, as it is by default, for comparisons in a row; 2 for a tree.
     pub(super) optimize: u32,
-    /// What the last program has taken it, reading the profile included.
+    /// What the last program has taken it of a processor's time, reading the profile included.
     pub(super) took: Duration,
 }
 
