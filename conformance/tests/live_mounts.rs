@@ -113,7 +113,13 @@ fn all_are_made_or_none() {
     assert_eq!(refused(&change(&t, "add", &c, &list)), "/2");
     assert_eq!(kernel::read(format!("/proc/{}/mounts", c.pid())), before);
     list[1]["source"] = json!("/no/such/file");
-    assert_eq!(refused(&change(&t, "add", &c, &list)), "/1");
+    let output = change(&t, "add", &c, &list);
+    assert_eq!(refused(&output), "/1");
+    assert!(
+        output.stderr().contains("\"error mounting \\\"/no/such/file\\\": no such file or directory\""),
+        "{}",
+        output.report()
+    );
     assert_eq!(kernel::read(format!("/proc/{}/mounts", c.pid())), before);
 }
 
@@ -146,6 +152,40 @@ fn paths_stay_in_the_root_and_masks_stay() {
         assert!(refused(&output).starts_with("/0"), "{target}: {}", output.report());
     }
     assert_eq!(c.exec(["cat", "/proc/timer_list"]).ok(), "");
+}
+
+/// Rounds of races: ROUNDS, or enough to see that the race takes place.
+fn rounds() -> usize {
+    std::env::var("ROUNDS").map_or(60, |rounds| rounds.parse().expect("a number"))
+}
+
+#[test]
+fn a_payload_that_swaps_the_target_gains_nothing() {
+    corten_only!();
+    let t = sandbox!();
+    let (mut bundle, _) = prepared(&t);
+    let outside = t.path("outside");
+    fs::create_dir(&outside).unwrap();
+    let out = format!("{}{}", "../".repeat(20), outside.to_str().unwrap().trim_start_matches('/'));
+    // In turn a directory, a link to the host and one to what hides things.
+    bundle.script(&format!(
+        "mkdir -p /data/timer_list; while :; do mv /data /kept; ln -s {out} /data; rm /data; ln -s /proc /data; rm /data; mv /kept /data; done"
+    ));
+    let c = t.launch(&bundle);
+    let before = kernel::read("/proc/self/mounts");
+    let list = json!([{"destination": "/data/timer_list", "type": "tmpfs", "source": "tmpfs"}]);
+    let (mut added, mut removed) = (0, 0);
+    for _ in 0..rounds() {
+        added += usize::from(change(&t, "add", &c, &list).success());
+        removed += usize::from(change(&t, "remove", &c, &list).success());
+        let masks = kernel::mounts(&c.init().file("mountinfo"));
+        assert!(masks.iter().any(|mount| mount.point == "/proc/timer_list"), "the mask is gone");
+    }
+    eprintln!("{added} added, {removed} removed of {}", rounds());
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    assert_eq!(kernel::read("/proc/self/mounts"), before);
+    c.force_delete();
+    t.assert_clean();
 }
 
 #[test]

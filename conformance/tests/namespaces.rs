@@ -303,6 +303,13 @@ fn a_time_namespace_is_joined_by_path() {
     assert!(seconds > 1_000_000.0, "{text}");
 }
 
+/// The pid of a process that has ended.
+fn ended() -> u32 {
+    let mut child = Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    child.id()
+}
+
 #[test]
 fn paths_that_are_no_namespaces() {
     let t = sandbox!();
@@ -316,6 +323,7 @@ fn paths_that_are_no_namespaces() {
         ("network", format!("/proc/{pid}/ns/ipc")),
         ("pid", format!("/proc/{pid}/ns/net")),
         ("network", "relative".to_owned()),
+        ("network", format!("/proc/{}/ns/net", ended())),
     ] {
         let mut bundle = t.bundle();
         bundle.args(["true"]).join_namespace(kind, &path);

@@ -180,6 +180,14 @@ fn what_the_kernel_refuses_is_named() {
     refused("/linux/resources/pids/limit", json!(5), "lacks the right to manage this cgroup");
     refused("/linux/uidMappings/0/hostID", json!(0), "/linux/uidMappings");
     refused("/process/user/additionalGids", json!([0]), "supplementary groups");
+    for (path, text) in [
+        ("/proc/1/ns/net", "open namespace /proc/1/ns/net: permission denied"),
+        ("/proc/self/ns/net", "unable to join a namespace: setns: operation not permitted"),
+    ] {
+        let mut bundle = home.bundle("true");
+        bundle.join_namespace("network", path).write();
+        home.corten(["run", "--bundle", dir(&bundle), "one"]).run().fails_with(1, text);
+    }
     let bundle = home.bundle("true");
     let flags = ["--rootless", "false", "run", "--bundle", dir(&bundle), "one"];
     home.corten(flags).run().fails_with(1, "lacks the right to manage this cgroup");

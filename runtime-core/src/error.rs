@@ -104,6 +104,9 @@ pub enum Error {
     /// A step of starting or entering the container failed.
     #[error("unable to start container process: {0}")]
     Enter(crate::plan::StepError),
+    /// The sources of mounts for a running container could not be had.
+    #[error(transparent)]
+    Sources(crate::launch::Error),
     /// A mount could not be made in a running container, or taken from it.
     #[error("{0}")]
     Mounts(crate::plan::StepError),
@@ -191,6 +194,7 @@ impl Error {
             Self::Host(_) => ErrorKind::Host,
             Self::Cgroup(_) | Self::IntelRdt { .. } => ErrorKind::Cgroup,
             Self::Launch(_)
+            | Self::Sources(_)
             | Self::Create(_)
             | Self::Enter(_)
             | Self::Mounts(_)
@@ -212,7 +216,7 @@ impl Error {
             Self::Plan(error) => Some(error.pointer.clone()),
             Self::Cgroup(error) => error.pointer().map(str::to_owned),
             Self::IntelRdt { pointer, .. } => Some((*pointer).to_owned()),
-            Self::Launch(error) => error.pointer().map(str::to_owned),
+            Self::Launch(error) | Self::Sources(error) => error.pointer().map(str::to_owned),
             Self::Host(error) => error.pointer().map(str::to_owned),
             Self::Rootfs { .. } => Some("/root/path".to_owned()),
             Self::Agent { .. } => Some("/linux/seccomp/listenerPath".to_owned()),
@@ -236,7 +240,7 @@ impl Error {
         match self {
             Self::Create(error) | Self::Enter(error) | Self::Mounts(error) => error.errno,
             Self::Cgroup(error) => error.errno().map(|errno| errno as i32),
-            Self::Launch(error) => error.errno().map(|errno| errno as i32),
+            Self::Launch(error) | Self::Sources(error) => error.errno().map(|errno| errno as i32),
             Self::System { errno, .. } | Self::Agent { errno, .. } => Some(*errno as i32),
             _ => None,
         }
@@ -247,7 +251,7 @@ impl Error {
         match self {
             Self::Config(findings) => first_fatal(findings).and_then(|finding| finding.hint.clone()),
             Self::Create(error) | Self::Enter(error) | Self::Mounts(error) => error.hint.clone(),
-            Self::Launch(error) => error.hint().map(str::to_owned),
+            Self::Launch(error) | Self::Sources(error) => error.hint().map(str::to_owned),
             Self::Agent { .. } => Some("start the agent before the container".to_owned()),
             Self::AgentSilent => Some(
                 "leave system calls to the agent that the container's program makes, not its start"

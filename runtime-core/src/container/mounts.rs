@@ -25,7 +25,7 @@ impl Container {
     ///
     /// # Errors
     /// [`Error::Config`] for faults of the list, whose pointers begin with a mount's place in it; [`Error::NotRunning`];
-    /// [`Error::SharedMounts`]; [`Error::Mounts`].
+    /// [`Error::SharedMounts`]; [`Error::Sources`]; [`Error::Mounts`].
     pub fn add_mounts(&self, mounts: &[Mount]) -> Result<(), Error> {
         let faults = check::check_mounts(mounts, "");
         if faults.iter().any(Finding::is_fatal) {
@@ -73,7 +73,8 @@ impl Container {
         let running = Running { bundle: &record.bundle, namespaces, id_maps, user_namespace };
         let plan = planner(mounts, &host.facts(), &running)?;
         let sources = Sources { container: Some(init.as_fd()), ..Sources::default() };
-        let mut child = launch::launch(&plan, &sources, &Payload { stdio: None, inherit: &[] })?;
+        let payload = Payload { stdio: None, inherit: &[] };
+        let mut child = launch::launch(&plan, &sources, &payload).map_err(Error::Sources)?;
         let done = handshake::until_ready(&mut child, &plan, None, |_, _| Ok(()));
         // It has nothing more to do, and may be gone already.
         let _ = sys::pidfd_send_signal(&child.pidfd, SIGKILL);
