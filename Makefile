@@ -22,8 +22,9 @@ CORTEN := $(OUT)/$(TARGET)/release/corten
 # Third parties' suites, what they are built from, and the tables of what they found.
 SUITES := $(abspath $(OUT)/suites)
 TABLES := $(abspath $(OUT)/tables)
+CI_TABLES := $(TABLES)/ci/runtime-tools.host.corten.tsv $(TABLES)/ci/runtime-tools.host.runc.tsv
 RUNTIME ?= $(CORTEN)
-PEER := $(SUITES)/runc/bin/runc
+PEER ?= runc
 TOPICS := cgroups events update limits systemd labels
 ENGINES := systemd:.(what|exec)|own.network|terminals|user.namespace|a.pod|build
 RUNS := integration engines engines-rootless runtime-tools runc runc-systemd runc-rootless runc-rootless-systemd
@@ -71,10 +72,12 @@ suites:
 	conformance/suites/busybox/build $(SUITES)
 
 # The suites' own failures are theirs; `results` fails where corten is behind the peer.
-runtime-tools: release deps suites
-	-conformance/suites/runtime-tools/run $(SUITES) $(CORTEN) $(TABLES)/ci/runtime-tools.host.corten.tsv
-	-conformance/suites/runtime-tools/run $(SUITES) $(PEER) $(TABLES)/ci/runtime-tools.host.runc.tsv
-	conformance/suites/results $(TABLES)/ci/runtime-tools.md $(TABLES)/ci/runtime-tools.*.tsv
+runtime-tools: release deps
+	conformance/suites/runtime-tools/build $(SUITES)
+	rm -f $(CI_TABLES)
+	-conformance/suites/runtime-tools/run $(SUITES) $(CORTEN) $(word 1,$(CI_TABLES))
+	-conformance/suites/runtime-tools/run $(SUITES) $(PEER) $(word 2,$(CI_TABLES))
+	conformance/suites/results $(TABLES)/ci/runtime-tools.md $(CI_TABLES)
 
 # In the virtual machine: the topics of the integration tests that this host may not have all of, and each engine once.
 machine: release deps tests

@@ -16,8 +16,10 @@ use crate::plan::{MountMaps, Tree, attribute_names};
 use crate::sys;
 use crate::wire::Attrs;
 
+/// `ST_RELATIME`, which libc has for glibc alone.
+const ST_RELATIME: libc::c_ulong = 0x1000;
 /// The ways of keeping access times, as `statfs(2)` shows them.
-const TIMES: u32 = (libc::ST_NOATIME | libc::ST_NODIRATIME | libc::ST_RELATIME) as u32;
+const TIMES: u32 = (libc::ST_NOATIME | libc::ST_NODIRATIME | ST_RELATIME) as u32;
 
 /// Opens one, with its attributes. They are set here and now: until then it shares its source's propagation.
 pub(super) fn open(tree: &Tree) -> Result<OwnedFd, Error> {
