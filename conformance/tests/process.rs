@@ -3,7 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
-use conformance::{Bundle, Container, Sandbox, corten_only, is_peer, kernel, sandbox, wait_until};
+use conformance::{
+    Bundle, Container, Sandbox, corten_only, is_peer, kernel, sandbox, skip, tool, wait_until,
+};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 /// Runs a bundle whose payload prints a file of `/proc/self`.
@@ -137,7 +140,7 @@ fn ids_and_groups_are_exactly_the_configured_ones() {
 
 #[test]
 fn the_callers_groups_stay_outside() {
-    let Some(setpriv) = conformance::tool("setpriv") else { conformance::skip!("setpriv is not installed") };
+    let Some(setpriv) = tool("setpriv") else { skip!("setpriv is not installed") };
     let t = sandbox!();
     let mut bundle = t.bundle();
     bundle.args(["cat", "/proc/self/status"]);
@@ -153,11 +156,48 @@ fn a_session_keyring_of_its_own() {
     let keyring = |id: &str| kernel::read("/proc/keys").contains(&format!(" _ses.{id}"));
     let c = t.launch(&bundle);
     if !keyring(c.id()) {
-        conformance::skip!("the keys of others cannot be seen here");
+        skip!("the keys of others cannot be seen here");
     }
     let id = t.id();
     t.on_bundle(["run", "--detach", "--no-new-keyring"], &bundle, &id).run().ok();
     assert!(!keyring(&id));
+}
+
+/// Makes keys until there is room for no more, and keeps them.
+const FILL_KEYRING: &str = "import ctypes, time, os
+os.setgid(654321), os.setuid(654321)
+add_key, n = ctypes.CDLL(None).syscall, 0
+while add_key({'x86_64': 248, 'aarch64': 217}[os.uname().machine], b'user', b'k%d' % n, b'x', 1, -2) > 0: n += 1
+print('full', flush=True)
+time.sleep(100)";
+
+/// Its containers stay in the keyring of their caller, and say so.
+#[test]
+fn a_user_who_may_have_no_more_keyrings() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(python) = tool("python3") else { skip!("python3 is not installed") };
+    let keeper = t.command([python.as_os_str(), "-c".as_ref(), FILL_KEYRING.as_ref()]).spawn();
+    wait_until("the quota", || keeper.stdout() == "full\n");
+    let mut bundle = t.bundle();
+    bundle.push("/linux/namespaces", json!({"type": "user"})).set("/root/readonly", false);
+    let map = json!([{"containerID": 0, "hostID": 654_321, "size": 1}]);
+    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    for name in ["", "dev", "proc", "sys"] {
+        chown(bundle.inside(name), Some(654_321), Some(654_321)).unwrap();
+    }
+    bundle.unmount("/dev/pts").args(["echo", "runs"]);
+    let output = t.run(&bundle);
+    assert_eq!(output.ok(), "runs\n");
+    let warning = "unable to join a session keyring: keyctl: disk quota exceeded";
+    assert!(
+        output.stderr().contains("level=warning") && output.stderr().contains(warning),
+        "{}",
+        output.report()
+    );
+    keeper.signal(Signal::SIGKILL);
+    keeper.wait();
+    t.assert_clean();
 }
 
 #[test]
@@ -260,7 +300,7 @@ fn tiny_limits_do_not_hurt_the_set_up() {
     let limits = [zero("RLIMIT_NOFILE", 3), zero("RLIMIT_FSIZE", 0), zero("RLIMIT_CPU", 1)];
     bundle.set("/process/rlimits", limits.to_vec());
     if is_peer() {
-        conformance::skip!("runc's own set-up needs more descriptors");
+        skip!("runc's own set-up needs more descriptors");
     }
     assert_eq!(t.run(bundle.args(["/bin/echo", "fine"])).ok(), "fine\n");
     t.assert_clean();

@@ -17,6 +17,7 @@ pub(crate) const ELOOP: u32 = 40;
 pub(crate) const EOVERFLOW: u32 = 75;
 pub(crate) const ECONNABORTED: u32 = 103;
 pub(crate) const ECONNRESET: u32 = 104;
+pub(crate) const EDQUOT: u32 = 122;
 
 pub(crate) const AT_FDCWD: i32 = -100;
 pub(crate) const AT_SYMLINK_NOFOLLOW: u32 = 0x100;

@@ -234,7 +234,10 @@ impl Init {
                 let console = Console { columns, rows, uid, bind };
                 console::open(&self.root(false)?, &console, &self.link, self.step)
             }
-            Step::SessionKeyring { name } => process::session_keyring(name.c_str()),
+            Step::SessionKeyring { name } => match process::session_keyring(name.c_str()) {
+                Err(fault) if fault.is(EDQUOT) => self.link.warn(self.step, fault),
+                joined => joined,
+            },
             Step::OwnStdio { uid } => console::own_stdio(uid),
             Step::FindHome { uid } => {
                 let home = process::find_home(&self.root(false)?, uid)?;

@@ -26,6 +26,12 @@ impl Link {
         sys::write(self.0.raw(), &report.encode()).map(drop)
     }
 
+    /// Reports a fault that the container can live with.
+    pub(crate) fn warn(&self, step: u32, fault: Fault) -> Result<()> {
+        let report = Report { tag: Tag::Tolerated, ..fault.report(step) };
+        sys::send(self.0.raw(), &report.encode(), None)
+    }
+
     /// Reports a fault. Where nobody listens any more there is nobody to tell.
     pub(crate) fn fail(&self, step: u32, fault: Fault) {
         let _ = sys::send(self.0.raw(), &fault.report(step).encode(), None);

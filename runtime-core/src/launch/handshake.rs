@@ -103,6 +103,11 @@ pub(crate) fn until_ready(
                 // From here on somebody else decides whether init goes on.
                 patience = self::patience(true);
             }
+            (Tag::Tolerated, _) => {
+                let error = plan.explain(&report);
+                let hint = error.hint.map(|hint| format!(": {hint}")).unwrap_or_default();
+                log::warn!("{}{hint}", error.message);
+            }
             (Tag::Failed, _) => {
                 let mut error = plan.explain(&report);
                 if let Some((_, kept)) = output.filter(|(_, kept)| !kept.is_empty()) {

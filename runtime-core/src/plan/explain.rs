@@ -264,6 +264,9 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         (Step::SetScheduler { .. } | Step::SetIoPriority { .. }, libc::EPERM) => {
             Some("this needs CAP_SYS_NICE in the host's user namespace")
         }
+        (Step::SessionKeyring { .. }, libc::EDQUOT) => {
+            Some("the process shares its caller's; kernel.keys.maxkeys limits the keys of a user")
+        }
         (Step::SetMempolicy { .. }, libc::ENOSYS) => Some("this kernel has no NUMA support"),
         (Step::SetAffinity { .. }, libc::EINVAL) => {
             Some("none of these CPUs is online and in the container's cpuset")

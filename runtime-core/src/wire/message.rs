@@ -59,6 +59,8 @@ numbered! {
         /// The descriptor is a detached tree whose ids the host side maps, `value` the number of the mapping; init waits for
         /// [`Order::Proceed`].
         Tree = 9,
+        /// A step did without what the kernel refused, which is told as in `Failed`; init goes on.
+        Tolerated = 10,
     }
 
     /// What went wrong in a step.

@@ -311,7 +311,7 @@ steps! {
         /// Bind the slave over `/dev/console`.
         bind: bool,
     }
-    /// Joins a new session keyring.
+    /// Joins a new session keyring; where the user may have no more keys ([`Tag::Tolerated`]) the caller's stays.
     34 SessionKeyring {
         /// Its description.
         name: Str<'a>
