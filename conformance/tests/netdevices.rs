@@ -67,3 +67,34 @@ fn what_cannot_be_moved_is_named() {
     }
     t.assert_clean();
 }
+
+/// Of this kind nothing would be left of it, were it lost.
+#[test]
+fn a_device_comes_back_from_a_failed_create() {
+    corten_only!();
+    let t = sandbox!();
+    for user in [false, true] {
+        let mut bundle = t.bundle();
+        if user {
+            let map = json!([{"containerID": 0, "hostID": 0, "size": 65_536}]);
+            bundle.push("/linux/namespaces", json!({"type": "user"}));
+            bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+        }
+        bundle.set("/linux/netDevices", json!({"ct0": {"name": "lan"}})).args(["/missing"]);
+        let look = r#"ip link set ct0 up && { "$@"; ip -o link show; ip -o address show dev ct0; }"#;
+        let create = t.on_bundle(["create"], &bundle, &t.id()).wrap(["sh", "-c", look, "sh"]);
+        let output = in_network!(t, create);
+        let text = output.ok();
+        assert!(output.stderr().contains("/missing"), "{}", output.report());
+        for expected in ["ct0@ct1: <", ",UP", "mtu 1400", "inet 10.11.12.13/24", "inet6 fd00::13/64"] {
+            assert!(text.contains(expected), "{expected}: {}", output.report());
+        }
+    }
+    // One that has moved already when another cannot.
+    let mut bundle = t.bundle();
+    bundle.set("/linux/netDevices", json!({"ct0": {}, "missing0": {}})).args(["true"]);
+    let create = t.on_bundle(["create"], &bundle, &t.id());
+    let output = in_network!(t, create.wrap(["sh", "-c", r#""$@"; ip -o address show dev ct0"#, "sh"]));
+    assert!(output.ok().contains("inet 10.11.12.13/24"), "{}", output.report());
+    t.assert_clean();
+}

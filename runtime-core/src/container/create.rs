@@ -25,7 +25,8 @@ use crate::id::Id;
 use crate::launch::descriptors::Sources;
 use crate::launch::gate::{self, GATE};
 use crate::launch::handshake::{self, Call, Stop};
-use crate::launch::{self, Child, Payload, hooks, id_maps, net_devices, tree};
+use crate::launch::net_devices::{self, Moved};
+use crate::launch::{self, Child, Payload, hooks, id_maps, tree};
 use crate::plan::{self, Descriptor, HookState, IdMaps, Plan};
 use crate::state::{Creator, Entry, Identity, Init, Record, RootMount, Store, VERSION};
 use crate::sys;
@@ -82,15 +83,18 @@ impl Runtime {
         let record = intent(&draft, &rootfs)?;
         let store = Store::make(&self.root)?;
         let (entry, lock) = store.claim(id, &record)?;
-        let mut making = Making { draft, entry: &entry, record, rootfs, pidfd: None };
+        let mut making = Making { draft, entry: &entry, record, rootfs, pidfd: None, moved: None };
         let made = making.make();
-        let Making { record, pidfd, .. } = making;
+        let Making { record, pidfd, moved, .. } = making;
         match made {
             Ok(terminal) => {
                 drop(lock);
                 Ok(Container { store: Arc::new(store), id: id.clone(), entry, record, pidfd, terminal })
             }
             Err(error) => {
+                if let Some(moved) = moved {
+                    moved.give_back();
+                }
                 if let Err(error) = delete::destroy(&store, id, &entry, &record, lock) {
                     log::warn!("after a failed create: {error}");
                 }
@@ -118,6 +122,8 @@ struct Making<'a> {
     record: Record,
     rootfs: Rootfs,
     pidfd: Option<OwnedFd>,
+    /// Network devices of the host that are the container's now.
+    moved: Option<Moved>,
 }
 
 impl Making<'_> {
@@ -257,7 +263,8 @@ impl Making<'_> {
             Call::At(Point::Born) => self.adopt(child.pid),
             Call::At(Point::Mounted) => self.create_hooks(child),
             Call::Networked(socket) => {
-                Ok(net_devices::move_all(&plan.host().net_devices, child.pid, socket)?)
+                self.moved = Some(net_devices::move_all(&plan.host().net_devices, child.pid, socket)?);
+                Ok(())
             }
             Call::Opened(number, opened) => match plan.host().trees.get(number) {
                 Some(wanted) => Ok(tree::map_ids(opened.as_raw_fd(), wanted)?),

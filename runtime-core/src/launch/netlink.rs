@@ -5,7 +5,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recvmsg, send, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recvmsg, sendto, socket,
+};
 
 use crate::sys::again;
 
@@ -18,6 +20,13 @@ const ADDRESS_HEADER: usize = 8;
 
 /// A socket for requests about one network namespace: that in which it was opened.
 pub(super) struct Socket(OwnedFd);
+
+/// An interface of a network namespace.
+pub(super) struct Interface {
+    pub(super) index: i32,
+    pub(super) name: String,
+    pub(super) is_up: bool,
+}
 
 /// An address of an interface, as the kernel tells it.
 pub(super) struct Address {
@@ -37,18 +46,20 @@ impl Socket {
         Self(socket)
     }
 
-    /// All interfaces, by number and name.
-    pub(super) fn links(&self) -> Result<Vec<(i32, String)>, Errno> {
-        let mut links = Vec::new();
+    /// All interfaces.
+    pub(super) fn interfaces(&self) -> Result<Vec<Interface>, Errno> {
+        let mut interfaces = Vec::new();
         self.request(libc::RTM_GETLINK, DUMP, &[0; LINK_HEADER], |body| {
-            let index = body.get(4..8).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
+            let word = |at: usize| {
+                body.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes)
+            };
             let name = attributes(body, LINK_HEADER).find(|(kind, _)| *kind == libc::IFLA_IFNAME);
-            if let (Some(index), Some((_, name))) = (index, name) {
-                let name = name.strip_suffix(&[0]).unwrap_or(name);
-                links.push((index, String::from_utf8_lossy(name).into_owned()));
+            if let (Some(index), Some(flags), Some((_, name))) = (word(4), word(8), name) {
+                let name = String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned();
+                interfaces.push(Interface { index, name, is_up: flags & libc::IFF_UP != 0 });
             }
         })?;
-        Ok(links)
+        Ok(interfaces)
     }
 
     /// The addresses of an interface that stay: global ones without an end.
@@ -71,7 +82,7 @@ impl Socket {
         Ok(addresses)
     }
 
-    /// Moves an interface into the network namespace of a process, where it gets this name.
+    /// Moves an interface into the network namespace of a process or thread, where it gets this name.
     pub(super) fn move_link(&self, link: i32, pid: i32, name: &str) -> Result<(), Errno> {
         let mut body = link_header(link, 0);
         attribute(&mut body, libc::IFLA_NET_NS_PID, &pid.to_ne_bytes());
@@ -107,7 +118,9 @@ impl Socket {
         message.extend((REQUEST | flags).to_ne_bytes());
         message.extend([0; 8]);
         message.extend(body);
-        again(|| send(self.0.as_raw_fd(), &message, MsgFlags::empty()))?;
+        // Addressed to the kernel, which then asks for the rights of the sender alone, not for those of who opened the socket.
+        let kernel = NetlinkAddr::new(0, 0);
+        again(|| sendto(self.0.as_raw_fd(), &message, &kernel, MsgFlags::empty()))?;
         // The kernel fills at most this much for one answer.
         let mut buffer = vec![0; 32 * 1024];
         loop {
@@ -176,10 +189,10 @@ mod tests {
     #[test]
     fn the_loopback_interface_is_found() {
         let socket = Socket::new().unwrap();
-        let links = socket.links().unwrap();
-        let (index, _) = links.iter().find(|(_, name)| name == "lo").unwrap();
+        let interfaces = socket.interfaces().unwrap();
+        let loopback = interfaces.iter().find(|interface| interface.name == "lo").unwrap();
         // Its addresses are of the host's own scope.
-        assert!(socket.addresses(*index).unwrap().is_empty());
+        assert!(socket.addresses(loopback.index).unwrap().is_empty());
     }
 
     #[test]
