@@ -275,7 +275,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "mounts",
-        summary: "add mounts to a running container, or remove some (FILE: a JSON list of mounts, or - for standard input)",
+        summary: "add mounts to a running container or remove them, by a JSON list in FILE (- for standard input)",
         usage: "add|remove <container-id> FILE",
         arguments: Arguments::Exactly(3),
         trailing: false,
