@@ -136,7 +136,8 @@ fn abandon(child: &Child, stop: Stop) -> Error {
 }
 
 impl Container {
-    /// Executes a process in the container: its namespaces, its cgroup, the process's own identity and limits.
+    /// Executes a process in the container: its namespaces, its cgroup, the process's own identity and limits. Where a seccomp
+    /// agent lets its program wait, it returns after 10 s, with a warning in the log.
     ///
     /// # Errors
     /// [`Error::ExecStopped`], [`Error::ExecPaused`]; [`Error::Config`] for faults of `process`; [`Error::Enter`].

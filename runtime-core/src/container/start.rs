@@ -21,7 +21,7 @@ pub struct StartOptions {
 }
 
 impl Container {
-    /// Executes the payload.
+    /// Executes the payload. Where a seccomp agent lets that wait, it returns after 10 s, with a warning in the log.
     ///
     /// # Errors
     /// [`Error::StartStopped`], [`Error::StartRunning`], [`Error::StartPaused`]; [`Error::Enter`] when the program cannot be executed

@@ -1,7 +1,7 @@
 //! What a profile needs of the running kernel.
 
 use super::profile::{ACTIONS, FLAGS, find, flag_bits};
-use super::{Error, Fault, action, flag};
+use super::{Error, Fault, action, flag, notifies};
 use crate::config::Seccomp;
 
 /// The first value of a checked profile that the kernel lacks something for. `has_flags` says whether it knows these flags of
@@ -15,23 +15,20 @@ pub(crate) fn lacking(
     if !has_flags(0) {
         return missing(String::new(), Fault::NoFilters);
     }
-    let rules = profile.syscalls.iter().enumerate();
-    let rules = rules.map(|(index, rule)| (format!("/syscalls/{index}/action"), rule.action.as_str()));
-    let default = ("/defaultAction".to_owned(), profile.default_action.as_str());
-    let mut asked = Vec::new();
-    let mut listener = 0;
-    for (at, name) in std::iter::once(default).chain(rules) {
-        let Some(kind) = find(&ACTIONS, name).filter(|kind| !asked.contains(kind)) else { continue };
-        if kind == action::NOTIFY {
-            listener = flag::NEW_LISTENER;
-        }
+    let notifies = notifies(profile);
+    let listener = if notifies { flag::NEW_LISTENER } else { 0 };
+    let rules = profile.syscalls.iter().enumerate().map(|(index, rule)| (Some(index), &rule.action));
+    let mut known = Vec::new();
+    for (rule, name) in std::iter::once((None, &profile.default_action)).chain(rules) {
+        let Some(kind) = find(&ACTIONS, name).filter(|kind| !known.contains(kind)) else { continue };
         if !has_action(kind) || kind == action::NOTIFY && !has_flags(listener) {
-            return missing(at, Fault::NoAction(name.to_owned()));
+            let at = rule.map_or("/defaultAction".to_owned(), |index| format!("/syscalls/{index}/action"));
+            return missing(at, Fault::NoAction(name.clone()));
         }
-        asked.push(kind);
+        known.push(kind);
     }
     for (index, name) in profile.flags.iter().flatten().enumerate() {
-        let bits = find(&FLAGS, name).map_or(0, |flag| flag_bits(flag, listener != 0));
+        let bits = find(&FLAGS, name).map_or(0, |flag| flag_bits(flag, notifies));
         if !has_flags(bits | listener) {
             return missing(format!("/flags/{index}"), Fault::NoFlag(name.clone()));
         }
