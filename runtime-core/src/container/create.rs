@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
-use nix::libc::SIGKILL;
-use nix::sys::stat::Mode;
+use nix::libc::{S_ISVTX, SIGKILL};
+use nix::sys::stat::{Mode, stat};
 use nix::unistd::{geteuid, pipe2};
 
 use super::{Container, Exit, Resctrl, Runtime, Status, agent, delete, notify, reap};
@@ -435,8 +435,24 @@ impl Rootfs {
         if state_root.starts_with(&path) {
             return Err(refused(format!("holds the state root {}", state_root.display())));
         }
+        for parent in [&path, state_root].into_iter().filter_map(|path| exposed_parent(path)) {
+            log::warn!(
+                "every user may rename what is in {}: its mode lacks the sticky bit",
+                parent.display()
+            );
+        }
         Ok(Self { path, dir })
     }
+}
+
+/// The first directory above a path in which every user may put something else in its place.
+fn exposed_parent(path: &Path) -> Option<&Path> {
+    const OTHERS_WRITE: u32 = 0o0002;
+    let exposed = |parent: &&Path| {
+        let mode = stat(*parent).map_or(0, |stat| stat.st_mode);
+        mode & OTHERS_WRITE != 0 && mode & S_ISVTX == 0
+    };
+    path.ancestors().skip(1).find(exposed)
 }
 
 /// Whose mount namespace will hold the root.

@@ -106,7 +106,11 @@ impl Init {
         self.slots.get(slot as usize).and_then(Option::as_ref).ok_or(Fault::check(Check::Program))
     }
 
+    /// Keeps a mount; the root is the current directory too.
     fn keep(&mut self, slot: u32, mount: Fd) -> Result<()> {
+        if slot == 0 {
+            sys::fchdir(mount.raw())?;
+        }
         *self.slots.get_mut(slot as usize).ok_or(Fault::check(Check::Program))? = Some(mount);
         Ok(())
     }
@@ -181,6 +185,7 @@ impl Init {
                 nofollow,
                 target_link,
                 copy_link,
+                keep,
             } => {
                 let root = self.root(nofollow)?;
                 let tree = match tree {
@@ -198,7 +203,8 @@ impl Init {
                     self.link.tell(Tag::Tree, self.step, number, Some(&tree))?;
                     self.link.expect(Order::Proceed)?;
                 }
-                mount::bind(&tree, &root, target.c_str(), target_link)
+                mount::bind(&tree, &root, target.c_str(), target_link)?;
+                keep.map_or(Ok(()), |slot| self.keep(slot, tree))
             }
             Step::Unmount { target } => mount::unmount(&self.root(true)?, target.c_str()),
             Step::MountSetattr { slot, attrs } => mount::set(self.slot(slot)?.raw(), &attrs),
@@ -209,7 +215,7 @@ impl Init {
             Step::MakeSymlink { target, path } => {
                 dev::make_symlink(&self.root(false)?, target.c_str(), path.c_str())
             }
-            Step::Mask { paths } => mask::mask(&self.root(false)?, paths),
+            Step::Mask { paths, aside } => mask::mask(&self.root(false)?, paths, aside),
             Step::Readonly { paths } => mask::read_only(&self.root(false)?, paths),
             Step::WriteSysctl { proc, path, value } => {
                 process::write_sysctl(self.fd(proc), path.c_str(), value.bytes())

@@ -12,9 +12,9 @@ use super::wire::{Attrs, List, Str};
 /// Covers paths by empty files and directories, all of one tmpfs; missing ones are skipped.
 ///
 /// Only an attached mount can be cloned on older kernels, and one that is made and dropped waits for an RCU
-/// grace period. So the tmpfs itself covers the first directory; only where there is none it lies on the root
-/// for a moment.
-pub(crate) fn mask(root: &Root, paths: List<'_, Str<'_>>) -> Result<()> {
+/// grace period. So the tmpfs itself covers the first directory. Where there is none it lies on the host's `/proc` in the tree
+/// that is left behind, and goes with that; where that tree is not init's alone it lies on the root for a moment.
+pub(crate) fn mask(root: &Root, paths: List<'_, Str<'_>>, aside: bool) -> Result<()> {
     let found = find(root, paths)?;
     if !found.any {
         return Ok(());
@@ -22,6 +22,11 @@ pub(crate) fn mask(root: &Root, paths: List<'_, Str<'_>>) -> Result<()> {
     let cover = Cover::new()?;
     match &found.directory {
         Some((_, target, path)) => attach(&cover.tree, target, root, path)?,
+        None if aside => {
+            // Not on its root: what is unmounted there would be the cover and not the tree.
+            let spare = sys::openat(AT_FDCWD, c"/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0)?;
+            mount::attach_at(&cover.tree, spare.raw())?;
+        }
         None => mount::attach_at(&cover.tree, root.dir)?,
     }
     let covered = found.directory.as_ref().map(|(index, ..)| *index);
@@ -29,7 +34,7 @@ pub(crate) fn mask(root: &Root, paths: List<'_, Str<'_>>) -> Result<()> {
         cover.lay(root, path.c_str()).map_err(|fault| fault.at(index))?;
     }
     cover.seal()?;
-    if covered.is_none() {
+    if covered.is_none() && !aside {
         sys::fchdir(cover.tree.raw())?;
         sys::umount2(c".", MNT_DETACH)?;
         sys::fchdir(root.dir)?;

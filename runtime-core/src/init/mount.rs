@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use super::abi::*;
 use super::copy;
-use super::fault::{Fault, Result};
+use super::fault::{Fault, Result, unless};
 use super::nr;
 use super::path::{Leaf, Root};
 use super::sys::{self, Fd};
@@ -47,10 +47,15 @@ pub(crate) fn clone_tree(dir: i32, path: &CStr, flags: u32) -> Result<Fd> {
 /// Attaches a detached tree at `target`, which was opened as `path`, and looks whether it is there.
 pub(crate) fn attach(tree: &Fd, target: &Fd, root: &Root, path: &CStr) -> Result<()> {
     attach_at(tree, target.raw()).map_err(|fault| name_mismatch(fault, tree, target))?;
+    if path == c"/" {
+        // No name leads there that could be another's meanwhile, nor to what is mounted on it.
+        return Ok(());
+    }
     let mounted = sys::statx(tree.raw(), c"")?;
-    // What is mounted may be a symbolic link itself.
-    let link = if mounted.kind() == S_IFLNK { O_NOFOLLOW } else { 0 };
-    let there = sys::statx(root.open_with(path, O_PATH | link)?.raw(), c"")?;
+    // What is mounted, or mounted over, may be a symbolic link itself.
+    let link = [mounted.kind(), sys::statx(target.raw(), c"")?.kind()].contains(&S_IFLNK);
+    let there = root.open_with(path, if link { O_PATH | O_NOFOLLOW } else { O_PATH })?;
+    let there = sys::statx(there.raw(), c"")?;
     if there.mnt_id == mounted.mnt_id { Ok(()) } else { Err(Fault::check(Check::MountMoved)) }
 }
 
@@ -201,14 +206,13 @@ pub(crate) fn map_ids(tree: i32, recursive: bool, namespace: i32) -> Result<()> 
 
 /// Attaches a detached tree at `target` in the root; with `link` over a symbolic link that is there.
 pub(crate) fn bind(tree: &Fd, root: &Root, target: &CStr, link: bool) -> Result<()> {
-    if link {
-        return attach_at(tree, root.open_with(target, O_PATH | O_NOFOLLOW)?.raw());
-    }
+    let there = if link { unless(root.open_with(target, O_PATH | O_NOFOLLOW), &[ENOENT])? } else { None };
     let leaf = match sys::statx(tree.raw(), c"")?.kind() {
         S_IFDIR => Leaf::Directory,
         _ => Leaf::File,
     };
-    attach(tree, &root.ensure(target, leaf)?, root, target)
+    let there = there.map_or_else(|| root.ensure(target, leaf), Ok)?;
+    attach(tree, &there, root, target)
 }
 
 /// Detaches the mount on top at `target` in the root. A directory may be renamed meanwhile, but no link leads from it to a mount
@@ -243,12 +247,11 @@ pub(crate) fn make_slave(mount: &Fd) -> Result<()> {
     apply(mount.raw(), 0, 0, 0, MS_SLAVE)
 }
 
-/// Clones the tree at the current directory and mounts it over itself; it becomes the current directory.
+/// Clones the tree at the current directory and mounts it over itself.
 pub(crate) fn take_root(attrs: &Attrs) -> Result<Fd> {
     let tree = clone_tree(AT_FDCWD, c"", AT_RECURSIVE)?;
     set(tree.raw(), attrs)?;
     attach_at(&tree, AT_FDCWD)?;
-    sys::fchdir(tree.raw())?;
     Ok(tree)
 }
 
@@ -263,6 +266,8 @@ pub(crate) fn pivot(root: &Fd, isolate: bool) -> Result<()> {
         apply(old.raw(), AT_RECURSIVE, 0, 0, MS_SLAVE)?;
     }
     sys::umount2(c".", MNT_DETACH)?;
+    // What goes is the mount on top: if the host has something over its root, that was not it yet.
+    while unless(sys::umount2(c".", MNT_DETACH), &[EINVAL])?.is_some() {}
     sys::chdir(c"/").map(drop)
 }
 

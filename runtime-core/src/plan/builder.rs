@@ -81,6 +81,8 @@ pub(super) struct Bind<'a> {
     pub(super) target_link: bool,
     /// A source that is a symbolic link is copied.
     pub(super) copy_link: bool,
+    /// The slot for the mount.
+    pub(super) keep: Option<u32>,
 }
 
 impl Default for Bind<'_> {
@@ -97,6 +99,7 @@ impl Default for Bind<'_> {
             nofollow: false,
             target_link: false,
             copy_link: false,
+            keep: None,
         }
     }
 }
@@ -308,6 +311,7 @@ impl Builder {
             nofollow: bind.nofollow,
             target_link: bind.target_link,
             copy_link: bind.copy_link,
+            keep: bind.keep,
         };
         self.add(origin, step);
     }

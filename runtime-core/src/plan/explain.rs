@@ -83,7 +83,7 @@ impl Plan {
             Step::MountData { source, target, .. } | Step::BindMount { source, target, .. } => {
                 mounting(&text(Some(*source)), *target)
             }
-            Step::Mask { paths } => format!("can't mask path {:?}", at(paths)),
+            Step::Mask { paths, .. } => format!("can't mask path {:?}", at(paths)),
             Step::Readonly { paths } => format!("can't make {:?} read-only", at(paths)),
             step => doing(step),
         };

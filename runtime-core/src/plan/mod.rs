@@ -205,8 +205,10 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     namespaces.plan(&mut builder, facts, options);
 
     root.take(&mut builder, options);
+    let root_mount = mounts::root(&mut builder, spec, &namespaces, options)?;
     Root::real_directories(&mut builder);
-    let deferred = mounts::plan(&mut builder, spec, &namespaces, options)?;
+    let mut deferred = mounts::plan(&mut builder, spec, &namespaces, options)?;
+    deferred.extend(root_mount);
     if let Some(dir) = options.notify_dir {
         mounts::notify(&mut builder, dir, NOTIFY);
     }
@@ -217,7 +219,7 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     net_devices(&mut builder, spec);
     hooks::before_pivot(&mut builder, spec, options)?;
     sysctl::plan(&mut builder, spec, &namespaces)?;
-    root.restrict(&mut builder);
+    root.restrict(&mut builder, options);
 
     root.pivot(&mut builder, options);
     names(&mut builder, spec);

@@ -5,12 +5,14 @@ use std::path::Path;
 use super::builder::{Bind, Builder};
 use super::idmap::UserIds;
 use super::labels::MountLabel;
-use super::namespaces::{Namespaces, USER};
+use super::namespaces::{MOUNT, Namespaces, USER};
 use super::options::{self, READ_ONLY, SUPERBLOCK};
 use super::paths::{below, clean, within};
 use super::{Error, MountIds, Options, cgroup_mount};
 use crate::config::{Mount, Spec};
 use crate::wire::{Attrs, List, Setting, Step, Str};
+
+const ROOT: &str = "/";
 
 /// What may be mounted over a file of procfs: those that lxcfs and the like imitate, and of which nothing that the
 /// runtime does depends.
@@ -79,6 +81,36 @@ pub(crate) fn stripped_destinations(spec: &Spec, bundle: &Path) -> Vec<String> {
     all.collect()
 }
 
+/// Mounts the root file system, where the first of the mounts is that.
+pub(super) fn root(
+    builder: &mut Builder,
+    spec: &Spec,
+    namespaces: &Namespaces<'_>,
+    options: &Options<'_>,
+) -> Result<Option<Deferred>, Error> {
+    let Some(mount) = spec.mounts.first().filter(|_| has_root(spec)) else { return Ok(None) };
+    let own = root_path(spec, options.bundle);
+    let entry = Entry::parse(mount, "/mounts/0".to_owned(), None)?;
+    let refuse = |why: &str| Err(Error::at(format!("{}/destination", entry.at), why));
+    if namespaces.new & MOUNT == 0 {
+        return refuse("the root can be a mount in a mount namespace of the container's own alone");
+    }
+    match mount.typ.as_deref() {
+        _ if entry.options.remount => refuse("nothing is mounted there yet"),
+        _ if entry.is_bind() => {
+            let around = Surroundings::of(options, namespaces, own.as_deref());
+            entry.bind(builder, &around).map(|()| None)
+        }
+        Some("proc" | "sysfs" | "cgroup") | None => refuse("this is no file system for a root"),
+        Some(fstype) => entry.filesystem(builder, fstype, MountLabel::of(spec)),
+    }
+}
+
+/// Whether the first mount is the root file system.
+fn has_root(spec: &Spec) -> bool {
+    spec.mounts.first().is_some_and(|mount| clean(&mount.destination) == ROOT)
+}
+
 /// Makes the mounts in their order.
 pub(super) fn plan(
     builder: &mut Builder,
@@ -88,18 +120,13 @@ pub(super) fn plan(
 ) -> Result<Vec<Deferred>, Error> {
     let label = MountLabel::of(spec);
     let root = root_path(spec, options.bundle);
-    let surroundings = Surroundings {
-        bundle: options.bundle,
-        root: root.as_deref(),
-        in_user_namespace: namespaces.has(USER),
-        ids: namespaces.user_ids(),
-    };
+    let around = Surroundings::of(options, namespaces, root.as_deref());
     let mut deferred = Vec::new();
-    for (index, mount) in spec.mounts.iter().enumerate() {
+    for (index, mount) in spec.mounts.iter().enumerate().skip(has_root(spec).into()) {
         let entry = Entry::read(mount, format!("/mounts/{index}"), root.as_deref())?;
         match mount.typ.as_deref() {
             _ if entry.options.remount => entry.remount(builder)?,
-            _ if entry.is_bind() => entry.bind(builder, &surroundings)?,
+            _ if entry.is_bind() => entry.bind(builder, &around)?,
             Some("cgroup") => cgroup_mount::plan(builder, &entry, namespaces, options)?,
             Some(fstype) => deferred.extend(entry.filesystem(builder, fstype, label)?),
             None => {
@@ -111,14 +138,27 @@ pub(super) fn plan(
     Ok(deferred)
 }
 
+impl<'a> Surroundings<'a> {
+    fn of(options: &Options<'a>, namespaces: &'a Namespaces<'_>, root: Option<&'a str>) -> Self {
+        let in_user_namespace = namespaces.has(USER);
+        Self { bundle: options.bundle, root, in_user_namespace, ids: namespaces.user_ids() }
+    }
+}
+
 impl<'a> Entry<'a> {
+    /// Reads an entry for a container whose root file system has the path `root` on the host.
     pub(super) fn read(mount: &'a Mount, at: String, root: Option<&str>) -> Result<Self, Error> {
+        let entry = Self::parse(mount, at, root)?;
+        entry.allowed()?;
+        Ok(entry)
+    }
+
+    fn parse(mount: &'a Mount, at: String, root: Option<&str>) -> Result<Self, Error> {
         let options = options::Options::parse(&mount.options);
         let target = clean(&mount.destination);
         // Some callers give the path on the host.
         let target = root.and_then(|root| within(&target, root)).map_or(target.clone(), str::to_owned);
         let entry = Self { mount, at, target, options };
-        entry.allowed()?;
         entry.consistent()?;
         Ok(entry)
     }
@@ -136,8 +176,8 @@ impl<'a> Entry<'a> {
                 format!("{destination:?} cannot be mounted because {why}"),
             ))
         };
-        if destination == "/" {
-            return refuse("it is the root: give the root filesystem as /root/path");
+        if destination == ROOT {
+            return refuse("it is the root, which only the first of all mounts can be");
         }
         if destination == "/proc" {
             let host_proc = self.mount.source.as_deref().is_some_and(|source| clean(source) == "/proc");
@@ -175,7 +215,6 @@ impl<'a> Entry<'a> {
         of_kernel("/proc") || of_kernel("/sys") || matches!(self.mount.typ.as_deref(), Some("proc" | "sysfs"))
     }
 
-    /// `bundle` is where a relative source begins.
     pub(super) fn bind(&self, builder: &mut Builder, around: &Surroundings<'_>) -> Result<(), Error> {
         let Some(source) = &self.mount.source else {
             return Err(Error::at(format!("{}/source", self.at), "a bind mount needs a source"));
@@ -201,6 +240,7 @@ impl<'a> Entry<'a> {
             nofollow: self.nofollow(),
             target_link: self.options.target_link,
             copy_link: self.options.copy_link,
+            keep: (self.target == ROOT).then_some(0),
         };
         builder.bind(self.at.clone(), &bind);
         Ok(())
@@ -215,18 +255,26 @@ impl<'a> Entry<'a> {
         let context = label.and_then(|label| label.context(fstype));
         let mut words = self.settings();
         words.extend(context.as_deref());
+        let is_root = self.target == ROOT;
         let only_mount_can = self.options.superblock & libc::MS_I_VERSION != 0;
-        let settings: Vec<Setting<'_>> = words.iter().map(|word| setting(word)).collect();
+        let mut settings: Vec<Setting<'_>> = words.iter().map(|word| setting(word)).collect();
+        if is_root && fstype == "overlay" {
+            settings = settings.into_iter().flat_map(layers).collect();
+        }
         let long =
             |setting: &Setting<'_>| setting.value.is_some_and(|value| value.bytes().len() > LONGEST_VALUE);
-        if only_mount_can || settings.iter().any(long) {
+        if !is_root && (only_mount_can || settings.iter().any(long)) {
             self.mount_data(builder, fstype, 0, context.as_deref())?;
             return Ok(None);
         }
 
         // Mounts, devices and the working directory may have to be made below these.
-        let defer = self.options.read_only() && (fstype == "tmpfs" || self.target == "/dev");
-        let slot = if defer { Some(builder.slot(&self.at)?) } else { None };
+        let defer = self.options.read_only() && (fstype == "tmpfs" || self.target == "/dev" || is_root);
+        let slot = match () {
+            () if is_root => Some(0),
+            () if defer => Some(builder.slot(&self.at)?),
+            () => None,
+        };
         let mut attrs = self.options.attrs;
         let mut superblock = self.options.superblock;
         if defer {
@@ -249,7 +297,7 @@ impl<'a> Entry<'a> {
             copy_up: self.options.copy_up,
         };
         builder.add(self.at.clone(), step);
-        Ok(slot.map(|slot| Deferred { origin: self.at.clone(), slot }))
+        Ok(slot.filter(|_| defer).map(|slot| Deferred { origin: self.at.clone(), slot }))
     }
 
     /// Changes the mount that is at the target: its superblock, or with `bind` its own attributes alone.
@@ -307,6 +355,20 @@ impl<'a> Entry<'a> {
 pub(super) fn notify(builder: &mut Builder, source: &Path, target: &str) {
     let attrs = set(READ_ONLY.set | options::HARMLESS);
     builder.bind("", &Bind { source, attrs, target, ..Bind::default() });
+}
+
+/// Lower directories of an overlay one by one, where they are too long for one value; kernels from 6.8 on take them so.
+fn layers(setting: Setting<'_>) -> Vec<Setting<'_>> {
+    let value = setting.value.map_or(&[][..], |value| value.bytes());
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    // A backslash takes the colon its meaning, and two colons set off layers of data alone.
+    let plain = !text.contains('\\') && !text.contains("::");
+    if setting.key.bytes() == b"lowerdir" && value.len() > LONGEST_VALUE && plain {
+        let layer = |path| Setting { key: Str::from("lowerdir+"), value: Some(Str::from(path)) };
+        text.split(':').map(layer).collect()
+    } else {
+        vec![setting]
+    }
 }
 
 /// One option of a filesystem.

@@ -163,7 +163,7 @@ impl<'a> Root<'a> {
     }
 
     /// What must not be written, then what must not be seen.
-    pub(super) fn restrict(&self, builder: &mut Builder) {
+    pub(super) fn restrict(&self, builder: &mut Builder, options: &Options<'_>) {
         let Some(linux) = &self.spec.linux else { return };
         if !linux.readonly_paths.is_empty() {
             let paths = strings(&linux.readonly_paths);
@@ -171,7 +171,9 @@ impl<'a> Root<'a> {
         }
         if !linux.masked_paths.is_empty() {
             let paths = strings(&linux.masked_paths);
-            builder.add("/linux/maskedPaths", Step::Mask { paths: List::Items(&paths) });
+            // What is mounted on a shared mount of the host's would be so on the host too.
+            let aside = self.home == Home::Own && !self.shared() && !options.no_pivot;
+            builder.add("/linux/maskedPaths", Step::Mask { paths: List::Items(&paths), aside });
         }
     }
 

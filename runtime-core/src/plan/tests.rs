@@ -528,8 +528,9 @@ fn exec() {
 #[test]
 fn refusals() {
     let mount = |value: Value| with([("/mounts", json!([value]))]);
+    let late_root = json!([{"destination": "/a", "type": "tmpfs"}, {"destination": "/", "type": "tmpfs"}]);
     let rows = [
-        (mount(json!({"destination": "/", "type": "tmpfs"})), "/mounts/0/destination", "root"),
+        (with([("/mounts", late_root)]), "/mounts/1/destination", "root"),
         (
             mount(json!({"destination": "/proc/sys", "type": "tmpfs"})),
             "/mounts/0/destination",

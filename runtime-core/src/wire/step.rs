@@ -150,7 +150,7 @@ steps! {
         target: Str<'a>,
         /// Refuse symbolic links on the way to the target.
         nofollow: bool,
-        /// The slot in which the mount is kept for a later `MountSetattr`.
+        /// The slot in which the mount is kept for a later `MountSetattr`; with 0 it is the new root.
         keep: Option<u32>,
         /// Copy into it what it covers.
         copy_up: bool,
@@ -191,10 +191,12 @@ steps! {
         target: Str<'a>,
         /// Refuse symbolic links on the way to the target.
         nofollow: bool,
-        /// A symbolic link where the target ends is mounted over itself; the target must be there.
+        /// A symbolic link where the target ends is mounted over itself.
         target_link: bool,
         /// A source that is a symbolic link is not mounted: the target becomes the same link.
         copy_link: bool,
+        /// The slot in which the mount is kept; with 0 it is the new root.
+        keep: Option<u32>,
     }
     /// Detaches the mount on top at a path, reached without symbolic links, with all mounts below it.
     80 Unmount {
@@ -233,7 +235,9 @@ steps! {
     /// Covers paths by an empty read-only file or directory; missing ones are skipped.
     23 Mask {
         /// The paths in the root.
-        paths: List<'a, Str<'a>>
+        paths: List<'a, Str<'a>>,
+        /// The tree that is left behind is init's alone and may have the cover's mount.
+        aside: bool,
     }
     /// Makes paths read-only by a bind of themselves; missing ones are skipped.
     24 Readonly {

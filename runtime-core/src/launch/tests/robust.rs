@@ -72,6 +72,7 @@ fn damaged_mounts() {
             ids: None,
             target_link: false,
             copy_link: false,
+            keep: None,
         };
         let mode = [Setting { key: Str::from("mode"), value: Some(Str::from("755")) }];
         let tmpfs = Step::MountFs {

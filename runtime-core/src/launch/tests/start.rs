@@ -227,6 +227,7 @@ fn terminal_of_an_image_is_refused() {
             ids: None,
             target_link: false,
             copy_link: false,
+            keep: None,
         };
         let console = Step::OpenConsole { columns: 0, rows: 0, uid: 0, bind: false };
         let fault = run(&program(&[Step::OpenRoot {}, bind, console])).fault();

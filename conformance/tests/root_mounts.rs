@@ -1,0 +1,236 @@
+//! A root file system that is a mount of the config, at `/`; and roots that several containers share.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use conformance::{Bundle, Sandbox, corten_only, kernel, sandbox};
+use serde_json::{Value, json};
+
+/// A bundle whose root is this mount, over an empty directory.
+fn with_root(t: &Sandbox, kind: &str, source: &Path, options: &[String]) -> (Bundle, PathBuf) {
+    let mut bundle = t.bundle();
+    let empty = bundle.dir().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let root = json!({"destination": "/", "type": kind, "source": source, "options": options});
+    let mounts = bundle.config()["mounts"].as_array().unwrap().iter().cloned();
+    let mounts: Vec<Value> = [root].into_iter().chain(mounts).collect();
+    bundle.set("/mounts", mounts).set("/root/path", "empty").set("/root/readonly", false);
+    (bundle, empty)
+}
+
+fn assert_empty(dir: &Path) {
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 0, "{}", dir.display());
+}
+
+#[test]
+fn an_overlay() {
+    corten_only!();
+    let t = sandbox!();
+    let (upper, work) = (t.path("upper"), t.path("work"));
+    fs::create_dir(&upper).unwrap();
+    fs::create_dir(&work).unwrap();
+    // Many layers are longer than one value of fsconfig(2).
+    let layers: Vec<PathBuf> =
+        (0..8).map(|layer| t.path(&format!("layer-with-a-name-that-is-long-{layer}"))).collect();
+    for layer in &layers {
+        fs::create_dir(layer).unwrap();
+        fs::write(layer.join(layer.file_name().unwrap()), "").unwrap();
+    }
+    let (mut bundle, empty) = with_root(&t, "overlay", Path::new("overlay"), &[]);
+    let lower: Vec<String> =
+        layers.iter().chain([&bundle.rootfs()]).map(|dir| dir.display().to_string()).collect();
+    let options = [
+        format!("lowerdir={}", lower.join(":")),
+        format!("upperdir={}", upper.display()),
+        format!("workdir={}", work.display()),
+    ];
+    bundle.set("/mounts/0/options", options.to_vec());
+    bundle.script("touch /new && ls / | grep -c layer; grep ' / ' /proc/self/mountinfo");
+    let text = t.run(&bundle).ok();
+    assert!(text.starts_with("8\n"), "{text}");
+    assert_eq!(kernel::mount_at(&text, "/").kind, "overlay");
+    assert!(upper.join("new").is_file());
+    assert_empty(&empty);
+
+    bundle.set("/root/readonly", true).script("touch /newer || echo refused");
+    assert_eq!(t.run(&bundle).ok(), "refused\n");
+    // The word does the same, when everything has been made.
+    bundle.set("/root/readonly", false).push("/mounts/0/options", json!("ro"));
+    assert_eq!(t.run(&bundle).ok(), "refused\n");
+    for flags in [&["--no-pivot"][..], &[]] {
+        let bundle = bundle.script("ls /etc/passwd").write().dir();
+        let output = t
+            .runtime(["run"])
+            .args(flags)
+            .args(["--bundle".as_ref(), bundle.as_os_str()])
+            .args([t.id()])
+            .run();
+        assert_eq!(output.ok(), "/etc/passwd\n");
+    }
+    t.assert_clean();
+}
+
+#[test]
+fn a_tmpfs() {
+    corten_only!();
+    let t = sandbox!();
+    let (mut bundle, empty) = with_root(&t, "tmpfs", Path::new("root"), &["size=1m".to_owned()]);
+    let bin = bundle.inside("/bin");
+    bundle.mount("/bin", "bind", bin, &["bind", "ro"]);
+    let c = t.launch(bundle.args(["sleep", "1000"]));
+    assert_eq!(c.shell("touch /made; ls /"), "bin\ndev\nmade\nproc\nsys\n");
+    let mount = kernel::mount_at(&c.shell("cat /proc/self/mountinfo"), "/");
+    assert!(mount.kind == "tmpfs" && mount.source == "root" && mount.has("size=1024k"), "{mount:?}");
+    c.force_delete();
+    assert_empty(&empty);
+    t.assert_clean();
+}
+
+/// The bundle's files belong to root on the disk and to the container's root in it.
+#[test]
+fn an_id_mapped_root() {
+    corten_only!();
+    let t = sandbox!();
+    let ids = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    for user_namespace in [false, true] {
+        let (mut bundle, empty) = with_root(&t, "bind", Path::new("rootfs"), &["rbind".to_owned()]);
+        bundle.set("/mounts/0/uidMappings", ids.clone()).set("/mounts/0/gidMappings", ids.clone());
+        if user_namespace {
+            bundle.push("/linux/namespaces", json!({"type": "user"}));
+            bundle.set("/linux/uidMappings", ids.clone()).set("/linux/gidMappings", ids.clone());
+        }
+        bundle.script("stat -c %u:%g /bin/busybox; touch /tmp/made");
+        let owner = if user_namespace { "0:0\n" } else { "100000:100000\n" };
+        let output = t.run(&bundle);
+        assert_eq!(output.stdout(), owner, "{}", output.report());
+        assert_eq!(
+            bundle.inside("/tmp/made").exists(),
+            user_namespace,
+            "ids that are not mapped own nothing"
+        );
+        assert!(!user_namespace || fs::metadata(bundle.inside("/tmp/made")).unwrap().uid() == 0);
+        assert_empty(&empty);
+    }
+    t.assert_clean();
+}
+
+#[test]
+fn only_the_first_mount_can_be_the_root() {
+    corten_only!();
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.mount("/", "tmpfs", "tmpfs", &[]);
+    let last = bundle.config()["mounts"].as_array().unwrap().len() - 1;
+    assert_eq!(t.refused_at(&bundle), format!("/mounts/{last}/destination"));
+    let (mut bundle, _) = with_root(&t, "tmpfs", Path::new("tmpfs"), &[]);
+    bundle
+        .without_namespace("mount")
+        .set("/linux/maskedPaths", json!([]))
+        .set("/linux/readonlyPaths", json!([]));
+    assert_eq!(t.refused_at(&bundle), "/mounts/0/destination");
+    let (mut bundle, _) = with_root(&t, "tmpfs", Path::new("tmpfs"), &["remount".to_owned()]);
+    assert_eq!(t.refused_at(&bundle), "/mounts/0/destination");
+    bundle.set("/mounts/0/type", "proc").set("/mounts/0/options", json!([]));
+    assert_eq!(t.refused_at(&bundle), "/mounts/0/destination");
+}
+
+/// What every file of a tree is: an entry that is made, changed or removed changes one of these.
+fn look(dir: &Path) -> BTreeMap<PathBuf, (u64, u32, i64, i64)> {
+    let mut seen = BTreeMap::new();
+    let mut left = vec![dir.to_owned()];
+    while let Some(path) = left.pop() {
+        let meta = fs::symlink_metadata(&path).unwrap();
+        if meta.is_dir() {
+            left.extend(fs::read_dir(&path).unwrap().flatten().map(|entry| entry.path()));
+        }
+        seen.insert(path, (meta.ino(), meta.mode(), meta.ctime(), meta.ctime_nsec()));
+    }
+    seen
+}
+
+#[test]
+fn nothing_is_made_in_a_root_that_has_it_all() {
+    corten_only!();
+    let t = sandbox!();
+    let bundle = t.bundle();
+    fs::create_dir_all(bundle.inside("/data")).unwrap();
+    fs::write(bundle.inside("/data/file"), "").unwrap();
+    let before = look(&bundle.rootfs());
+    let root = bundle.rootfs();
+    let host =
+        format!("mount --bind '{0}' '{0}' && mount -o remount,bind,ro '{0}' && exec \"$@\"", root.display());
+    // Two share it, one after the other; the second cannot write at all.
+    for wrapped in [false, true] {
+        let mut other = t.share(&bundle);
+        other.mount("/data", "tmpfs", "tmpfs", &[]).mount("/data/file", "bind", "/etc/hostname", &["bind"]);
+        other.set("/process/cwd", "/tmp").args(["cat", "/data/file"]);
+        let command = t.on_bundle(["run"], &other, &t.id());
+        let command = match wrapped {
+            true => command.wrap(["unshare", "-m", "--propagation", "private", "sh", "-c", &host, "sh"]),
+            false => command,
+        };
+        assert_eq!(command.run().ok(), fs::read_to_string("/etc/hostname").unwrap());
+    }
+    assert_eq!(look(&bundle.rootfs()), before);
+    t.assert_clean();
+}
+
+/// Masks of files alone leave no mount beside them.
+#[test]
+fn masked_files_alone() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    fs::write(bundle.inside("/etc/secret"), "secret").unwrap();
+    bundle.set("/linux/maskedPaths", json!(["/etc/secret", "/proc/timer_list", "/missing"]));
+    bundle.set("/linux/readonlyPaths", json!([]));
+    bundle.script("cat /etc/secret; ls /; cat /proc/self/mountinfo");
+    for flags in [&["--no-pivot"][..], &[]] {
+        let text = t
+            .runtime(["run"])
+            .args(flags)
+            .args(["--bundle".as_ref(), bundle.write().dir().as_os_str()])
+            .args([t.id()])
+            .run()
+            .ok();
+        assert!(text.starts_with("bin\ndev\n"), "{text}");
+        assert_eq!(kernel::mounts(&text).iter().filter(|mount| mount.point == "/").count(), 1, "{text}");
+        assert_eq!(kernel::mount_at(&text, "/proc/timer_list").kind, "tmpfs");
+    }
+    bundle.set("/linux/rootfsPropagation", "rshared");
+    assert!(t.run(&bundle).ok().starts_with("bin\ndev\n"));
+    t.assert_clean();
+}
+
+/// A mount over the host's root does not keep that root in the container.
+#[test]
+fn a_host_with_something_over_its_root() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.args(["cat", "/proc/self/mountinfo"]);
+    let host = "mount -t tmpfs over / && mount -t tmpfs more / && exec \"$@\"";
+    let command = t.on_bundle(["run"], &bundle, &t.id());
+    let text = command.wrap(["unshare", "-m", "--propagation", "private", "sh", "-c", host, "sh"]).run().ok();
+    let roots = kernel::mounts(&text).into_iter().filter(|mount| mount.point == "/").count();
+    assert_eq!(roots, 1, "{text}");
+    t.assert_clean();
+}
+
+/// Rule D27: a directory in which every user may put another root, or another state, in place.
+#[test]
+fn directories_that_everybody_may_change_are_warned_of() {
+    corten_only!();
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.args(["true"]);
+    let text = |mode| {
+        fs::set_permissions(t.dir(), fs::Permissions::from_mode(mode)).unwrap();
+        let output = t.run(&bundle);
+        output.ok();
+        output.stderr()
+    };
+    assert!(text(0o777).contains(&format!("rename what is in {}", t.dir().display())));
+    assert_eq!(text(0o1777), "");
+    assert_eq!(text(0o755), "");
+}
