@@ -106,9 +106,25 @@ fn huge_pages(view: View) {
     }
     drop(c);
 
+    huge_pages_are_refused(&t, view);
     corten_only!();
     bundle.set("/linux/resources/hugepageLimits/0/pageSize", "3MB");
     assert_eq!(t.refused_at(&bundle), "/linux/resources/hugepageLimits/0");
+}
+
+/// Two pages of 2 MiB can be had, a third cannot.
+fn huge_pages_are_refused(t: &Sandbox, view: View) {
+    let pool = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    if pool.ok().and_then(|free| free.trim().parse::<u32>().ok()) < Some(3) {
+        return eprintln!("{view:?}: the host has no free huge pages, so their limit is only read back");
+    }
+    let mut bundle = t.bundle();
+    bundle.set("/linux/resources/hugepageLimits", json!([{"pageSize": "2MB", "limit": 4 << 20}]));
+    bundle.mount("/mnt/huge", "hugetlbfs", "hugetlbfs", &["pagesize=2M"]).set("/root/readonly", false);
+    bundle.script(
+        "cd /mnt/huge; fallocate -l 4M two && echo two; fallocate -l 2M three 2>/dev/null || echo no third",
+    );
+    assert_eq!(t.run(&bundle).ok(), "two\nno third\n");
 }
 
 fn unified(view: View) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
 
-use conformance::{Bundle, Command, Sandbox, View, corten_only, note_skip, sandbox, tool};
+use conformance::{Bundle, Command, Sandbox, View, corten_only, kernel, note_skip, sandbox, skip, tool};
 use serde_json::{Value, json};
 
 /// A user who needs no account: the kernel knows ids alone.
@@ -224,6 +224,54 @@ fn a_cgroup_that_was_handed_over_is_used() {
     let top = top.replace("/sys/fs/cgroup", unified);
     conformance::wait_until("the cgroup is empty", || fs::remove_dir(format!("{top}/own")).is_ok());
     fs::remove_dir(top).unwrap();
+}
+
+/// A user whose own systemd runs, and its bus.
+fn user_with_systemd() -> Option<(u32, PathBuf)> {
+    let users = fs::read_dir("/run/user").into_iter().flatten().flatten();
+    let mut users = users.filter_map(|entry| {
+        let user: u32 = entry.file_name().to_str()?.parse().ok()?;
+        Some((user, entry.path().join("bus")))
+    });
+    users.find(|(user, bus)| *user != 0 && bus.exists())
+}
+
+#[test]
+fn a_users_own_systemd_makes_the_cgroup() {
+    corten_only!();
+    let t = sandbox!();
+    let Some((user, bus)) = user_with_systemd() else { skip!("no user's systemd runs here") };
+    if !View::host_is_v2() {
+        skip!("a user's systemd has no cgroups of version 1");
+    }
+    let Some(home) = Home::new(&t, user) else { return };
+    let mut bundle = home.bundle("exec sleep 1000");
+    let id = t.id();
+    bundle.set("/linux/cgroupsPath", format!(":ct:{id}"));
+    bundle.set("/linux/resources/pids/limit", 20).set("/linux/resources/memory/limit", 16 << 20);
+    bundle.set("/linux/resources/cpu", json!({"quota": 2000, "period": 50_000})).write();
+    let corten = |args: &[&str]| {
+        let command = home.corten(["--systemd-cgroup"]).args(args);
+        command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", bus.display())).run()
+    };
+    corten(&["run", "--detach", "--bundle", dir(&bundle), &id]).ok();
+    let state: Value = serde_json::from_str(&corten(&["state", &id]).ok()).unwrap();
+    let init = kernel::Process(state["pid"].as_u64().unwrap() as u32);
+    let scope = init.cgroup("").unwrap();
+    let below = format!("user@{user}.service/user.slice/ct-{id}.scope");
+    assert!(scope.ends_with(&below), "{}", scope.display());
+
+    let inside = |script: &str| corten(&["exec", &id, "sh", "-c", script]);
+    assert_eq!(inside("tail /dev/zero; echo status $?").ok(), "status 137\n");
+    let output = inside("for i in $(seq 25); do sleep 2 & done 2>&1; true");
+    assert!((output.stdout() + &output.stderr()).contains("fork"), "{}", output.report());
+    inside("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done");
+    assert_ne!(kernel::field(&kernel::read(scope.join("cpu.stat")).replace(' ', ":"), "nr_throttled"), "0");
+    corten(&["update", "--pids-limit", "33", &id]).ok();
+    assert_eq!(kernel::read(scope.join("pids.max")), "33");
+    corten(&["pause", &id]).ok();
+    corten(&["delete", "--force", &id]).ok();
+    assert!(!scope.exists());
 }
 
 #[test]

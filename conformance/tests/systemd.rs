@@ -55,6 +55,8 @@ fn a_scope_with_its_limits() {
         .set("/linux/resources/cpu", json!({"shares": 512, "quota": 50_000, "period": 100_000, "cpus": "0"}));
     bundle.set("/linux/resources/pids/limit", 50);
     bundle.set("/annotations", json!({"org.systemd.property.TimeoutStopUSec": "uint64 7000000"}));
+    let node = json!({"path": "/dev/forbidden", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666});
+    bundle.push("/linux/devices", node);
     let c = launch(&t, &bundle);
     let dir = c.init().cgroup("").unwrap();
     assert!(dir.ends_with(format!("cttest.slice/cttest-deep.slice/{unit}")), "{}", dir.display());
@@ -83,6 +85,16 @@ fn a_scope_with_its_limits() {
     c.exec(["true"]).ok();
     // Inside, the cgroup is the root: init took its cgroup namespace after it was moved.
     assert_eq!(c.shell("cat /proc/self/cgroup"), "0::/\n");
+
+    // Limits that are more than what files say.
+    assert_eq!(c.shell("tail /dev/zero; echo status $?"), "status 137\n");
+    let output = c.exec(["sh", "-c", "for i in $(seq 55); do sleep 5 & done 2>&1; true"]);
+    assert!((output.stdout() + &output.stderr()).contains("fork"), "{}", output.report());
+    c.shell("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done");
+    let stat = kernel::read(dir.join("cpu.stat"));
+    assert!(stat.lines().any(|line| line.starts_with("nr_throttled ") && !line.ends_with(" 0")), "{stat}");
+    let output = c.exec(["sh", "-c", ": </dev/forbidden"]);
+    assert!(output.stderr().contains("Operation not permitted"), "{}", output.report());
 
     t.runtime(["update", "--memory", "80m", "--pids-limit", "30", c.id()]).run().ok();
     t.command([tool("systemctl").unwrap()]).args(["daemon-reload"]).run().ok();

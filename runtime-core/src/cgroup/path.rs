@@ -21,11 +21,8 @@ pub fn plan(layout: &Layout, cgroups_path: Option<&str>, id: &str) -> Result<Sav
     let mut groups = Vec::with_capacity(layout.hierarchies.len());
     for (hierarchy, own) in &layout.hierarchies {
         let root = Dir::root(&hierarchy.mount, hierarchy.is_unified())?;
-        let path = if value.starts_with('/') {
-            name.clone()
-        } else {
-            join(&base(hierarchy, own, &root, layout)?, &name)
-        };
+        let path =
+            if value.starts_with('/') { name.clone() } else { join(&base(hierarchy, own, &root)?, &name) };
         let made = missing(&root, &path)?;
         groups.push(Group { hierarchy: hierarchy.clone(), path, made });
     }
@@ -34,7 +31,7 @@ pub fn plan(layout: &Layout, cgroups_path: Option<&str>, id: &str) -> Result<Sav
 
 /// Where relative paths start: at the runtime's own cgroup; on version 2 beside it, since a cgroup
 /// with processes cannot hand controllers to its children.
-fn base(hierarchy: &Hierarchy, own: &str, root: &Dir, layout: &Layout) -> Result<String, Error> {
+fn base(hierarchy: &Hierarchy, own: &str, root: &Dir) -> Result<String, Error> {
     if own.is_empty() || own.ends_with(" (deleted)") {
         return Err(Error::NoOwnCgroup { mount: hierarchy.mount.clone() });
     }
@@ -43,12 +40,10 @@ fn base(hierarchy: &Hierarchy, own: &str, root: &Dir, layout: &Layout) -> Result
     if own.is_empty() || root.find(&own)?.is_none() {
         return Ok(String::new());
     }
-    let alone = layout.hierarchies.len() == 1 && hierarchy.is_unified();
-    match own.rsplit_once('/') {
-        Some((parent, _)) if alone => Ok(parent.to_owned()),
-        None if alone => Ok(String::new()),
-        _ => Ok(own),
+    if !hierarchy.is_unified() {
+        return Ok(own);
     }
+    Ok(own.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned())
 }
 
 /// How many of the last components of `path` do not exist.
