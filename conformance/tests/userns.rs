@@ -103,6 +103,36 @@ fn sources_that_only_the_host_reaches_are_mounted() {
     }
 }
 
+/// Whoever is root inside may mount there, but only there.
+#[test]
+fn what_is_mounted_on_a_shared_source_stays_inside() {
+    let t = sandbox!();
+    let source = t.path("source");
+    for name in ["sub", "below"] {
+        fs::create_dir_all(source.join(name)).unwrap();
+    }
+    for (options, user) in
+        [(&["bind"][..], true), (&["rbind"], true), (&["rbind", "rshared"], true), (&["rbind"], false)]
+    {
+        let mut bundle = t.bundle();
+        if user {
+            mapped(&mut bundle, 0);
+        }
+        bundle.mount("/data", "bind", &source, options).capabilities(&["CAP_SYS_ADMIN"]);
+        bundle.script("for name in sub below; do mount -t tmpfs none /data/$name; done; grep -c ' /data/' /proc/self/mountinfo");
+        let shared = format!(
+            "mount --bind {0} {0} && mount --make-shared {0} && mount -t tmpfs none {0}/below && \
+             \"$@\" && grep -c ' {0}/' /proc/self/mountinfo",
+            source.display()
+        );
+        let around = ["unshare", "-m", "--propagation", "private", "sh", "-c", &shared, "sh"];
+        let output = t.on_bundle(["run"], &bundle, &t.id()).wrap(around).run();
+        let inside = if options[0] == "rbind" { 3 } else { 2 };
+        assert_eq!(output.ok(), format!("{inside}\n1\n"), "{options:?}");
+    }
+    t.assert_clean();
+}
+
 #[test]
 fn exec_enters_it() {
     let t = sandbox!();

@@ -9,7 +9,7 @@ use nix::libc;
 
 use super::descriptors::namespace;
 use super::{Error, id_maps};
-use crate::init::abi::{AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW};
+use crate::init::abi::{AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, MS_REC, MS_SLAVE};
 use crate::init::fault::Fault;
 use crate::init::{mount, sys as init};
 use crate::plan::{MountMaps, Tree, attribute_names};
@@ -21,7 +21,7 @@ const ST_RELATIME: libc::c_ulong = 0x1000;
 /// The ways of keeping access times, as `statfs(2)` shows them.
 const TIMES: u32 = (libc::ST_NOATIME | libc::ST_NODIRATIME | ST_RELATIME) as u32;
 
-/// Opens one, with its attributes. They are set here and now: until then it shares its source's propagation.
+/// Opens one, with its attributes.
 pub(super) fn open(tree: &Tree) -> Result<OwnedFd, Error> {
     let failed = |errno| Error::Source { pointer: tree.pointer.clone(), path: tree.source.clone(), errno };
     let of_init = |fault| failed(errno(fault));
@@ -29,6 +29,9 @@ pub(super) fn open(tree: &Tree) -> Result<OwnedFd, Error> {
     let all = if tree.recursive { AT_RECURSIVE } else { 0 };
     let link = if tree.link { AT_SYMLINK_NOFOLLOW } else { 0 };
     let opened = mount::clone_tree(AT_FDCWD, &path, all | link).map_err(of_init)?;
+    // A copy of a shared mount is one of its peers: what the container mounts there would be mounted on the host too.
+    mount::set(opened.raw(), &Attrs { propagation: MS_SLAVE | MS_REC, ..Attrs::default() })
+        .map_err(of_init)?;
     map_ids(opened.raw(), tree)?;
     let before = init::mount_flags(opened.raw()).map_err(of_init)?;
     let kept = if tree.locked { before & mount::LOCKABLE } else { 0 };
