@@ -25,6 +25,10 @@ use failure::{Failure, NO_COMMAND, Outcome};
 use flags::{Action, Help, Usage};
 use globals::Globals;
 
+/// musl's own returns each small piece of memory to the kernel, to ask for it again a moment later.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     sys::keep_ended_children();
     let descriptors = Descriptors::take();

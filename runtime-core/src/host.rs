@@ -150,7 +150,7 @@ fn inside(flags: OFlag) -> OpenHow {
 /// Whether this process is in another user namespace than the host's first one. What cannot be found out counts as that.
 pub(crate) fn in_user_namespace() -> bool {
     const WHOLE: [&str; 3] = ["0", "0", "4294967295"];
-    let map = std::fs::read_to_string("/proc/thread-self/uid_map").unwrap_or_default();
+    let map = sys::read_short("/proc/thread-self/uid_map").unwrap_or_default();
     !map.split_whitespace().eq(WHOLE)
 }
 

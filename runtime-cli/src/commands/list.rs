@@ -1,10 +1,11 @@
 //! `corten list`: the containers of a state root.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use nix::errno::Errno;
 use nix::unistd::{Uid, User};
-use runtime_core::{Container, Error, State};
+use runtime_core::{Container, Error, Listed, State};
 
 use crate::failure::{Failure, Outcome};
 use crate::flags::Matches;
@@ -19,10 +20,12 @@ const PADDING: usize = 3;
 
 pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
     let format = flags.text(&TABLE_OR_JSON)?.unwrap_or("table");
-    let states = states(globals)?;
+    let containers = containers(globals)?;
     if flags.is_set(&QUIET) {
-        return output::print(&states.iter().fold(String::new(), |text, state| text + &state.id + "\n"));
+        let ids = containers.iter().map(|container| container.id().as_str());
+        return output::print(&ids.fold(String::new(), |text, id| text + id + "\n"));
     }
+    let states = states(&containers);
     match format {
         "table" => output::print(&table(&states)),
         "json" if states.is_empty() => output::print("null\n"),
@@ -31,27 +34,42 @@ pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
     }
 }
 
-fn states(globals: &Globals) -> Result<Vec<State>, Failure> {
-    let containers = match globals.runtime().list() {
+/// All containers that can be read; of the others is complained.
+fn containers(globals: &Globals) -> Result<Vec<Container>, Failure> {
+    let listed = match globals.runtime().list() {
         Err(error) if error.errno() == Some(Errno::ENOENT as i32) && !globals.root.is_given() => Vec::new(),
-        containers => containers?,
+        listed => listed?,
     };
+    let readable = |(id, container): Listed| container.map_err(|error| complain(&id, &error)).ok();
+    Ok(listed.into_iter().filter_map(readable).collect())
+}
+
+fn states(containers: &[Container]) -> Vec<State> {
+    let mut owners = BTreeMap::new();
     let mut states = Vec::new();
-    for (id, container) in containers {
-        match container.and_then(|container| state(&container)) {
+    for container in containers {
+        match state(container, &mut owners) {
             Ok(state) => states.push(state),
             // Deleted meanwhile.
             Err(Error::NotFound) => {}
-            Err(error) => output::complain(&format!("load container {id}: {error}")),
+            Err(error) => complain(container.id().as_str(), &error),
         }
     }
-    Ok(states)
+    states
 }
 
-fn state(container: &Container) -> Result<State, Error> {
+fn complain(id: &str, error: &Error) {
+    output::complain(&format!("load container {id}: {error}"));
+}
+
+/// The state with the owner's name, which `owners` remembers.
+fn state(container: &Container, owners: &mut BTreeMap<u32, String>) -> Result<State, Error> {
     let owner = container.owner()?;
-    let user = User::from_uid(Uid::from_raw(owner)).ok().flatten();
-    let owner = user.map_or_else(|| format!("#{owner}"), |user| user.name);
+    let name = || {
+        let user = User::from_uid(Uid::from_raw(owner)).ok().flatten();
+        user.map_or_else(|| format!("#{owner}"), |user| user.name)
+    };
+    let owner = owners.entry(owner).or_insert_with(name).clone();
     Ok(State { owner, ..container.state()? })
 }
 

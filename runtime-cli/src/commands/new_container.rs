@@ -43,6 +43,12 @@ impl<'a> NewContainer<'a> {
         has_terminal(&self.bundle.spec)
     }
 
+    /// Whether its start may take a while: hooks run, or its process has to say that it is ready.
+    pub(super) fn starts_slowly(&self) -> bool {
+        let hooks = &self.bundle.spec.hooks;
+        notify_socket().is_some() || !hooks.start_container.is_empty() || !hooks.poststart.is_empty()
+    }
+
     /// The user and the group that are root inside.
     pub(super) fn root(&self) -> (u32, u32) {
         let linux = self.bundle.spec.linux.as_ref();
@@ -60,7 +66,7 @@ impl<'a> NewContainer<'a> {
             stdio,
             inherit: self.inherited.descriptors.clone(),
             extra_env: self.inherited.env.clone(),
-            ..options(self.globals, self.flags)
+            ..options(self.globals, self.flags, &self.bundle.spec)
         };
         let mut container = self.runtime.create(&self.id, &self.bundle, &options)?;
         self.tell(&mut container).inspect_err(|_| self.undo())?;
@@ -91,8 +97,9 @@ impl<'a> NewContainer<'a> {
     }
 }
 
-/// What depends on neither the bundle nor the streams.
-pub(super) fn options<'a>(globals: &'a Globals, flags: &Matches) -> CreateOptions<'a> {
+/// What does not depend on the streams.
+pub(super) fn options<'a>(globals: &'a Globals, flags: &Matches, spec: &Spec) -> CreateOptions<'a> {
+    let hooks = spec.hooks.by_kind().iter().any(|(_, list)| !list.is_empty());
     CreateOptions {
         no_pivot: flags.is_set(&NO_PIVOT),
         no_new_keyring: flags.is_set(&NO_NEW_KEYRING),
@@ -100,7 +107,7 @@ pub(super) fn options<'a>(globals: &'a Globals, flags: &Matches) -> CreateOption
         cgroup_driver: globals.cgroup_driver,
         bus: globals.bus.as_deref(),
         rootless: globals.rootless,
-        hook_env: environment(),
+        hook_env: if hooks { environment() } else { Vec::new() },
         command: true,
         ..CreateOptions::default()
     }

@@ -15,7 +15,7 @@ const ID: &str = "ID";
 pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
     let bundle = bundle(flags).map_err(Error::from)?;
     strict::enforce(&bundle, flags)?;
-    let options = new_container::options(globals, flags);
+    let options = new_container::options(globals, flags, &bundle.spec);
     let plan = globals.runtime().plan(&Id::new(ID)?, &bundle, &options)?;
     match flags.text(&TEXT_OR_JSON)?.unwrap_or("text") {
         "text" => output::print(&plan.to_string()),

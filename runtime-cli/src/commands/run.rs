@@ -51,12 +51,19 @@ fn attend(new: &NewContainer<'_>, container: &mut Container, foreground: Foregro
     exit_status(container.wait()?)
 }
 
-/// Copies streams while the container starts, which takes as long as `poststart` hooks and readiness for the service
-/// manager do.
+/// Starts the container and copies its streams until it has ended.
 fn start(new: &NewContainer<'_>, container: &mut Container, session: Session) -> Result<(), Failure> {
     let process = container.pid().zip(container.pidfd());
     let (pid, pidfd) = process.ok_or_else(|| Failure::new("the container has no process"))?;
     let pidfd = pidfd.try_clone_to_owned()?;
+    let forward = |signal| new.forward(signal);
+    if !new.starts_slowly() {
+        container.start(&start_options())?;
+        let may_reap = || true;
+        let payload = Payload { pid, pidfd: pidfd.as_fd(), forward: &forward, may_reap: &may_reap };
+        return session.supervise(&payload);
+    }
+    // Streams are copied and signals forwarded meanwhile.
     thread::scope(|scope| {
         // What cannot be started would otherwise be waited for.
         let starter = scope
@@ -64,7 +71,7 @@ fn start(new: &NewContainer<'_>, container: &mut Container, session: Session) ->
         session.supervise(&Payload {
             pid,
             pidfd: pidfd.as_fd(),
-            forward: &|signal| new.forward(signal),
+            forward: &forward,
             // Until then hooks are children too, whose end the library wants to see.
             may_reap: &|| starter.is_finished(),
         })?;

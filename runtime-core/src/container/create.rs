@@ -489,6 +489,8 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
     let rdt = linux.and_then(|linux| linux.intel_rdt.as_ref());
     let resctrl = rdt.map(|rdt| Resctrl::plan(rdt, draft.id.as_str())).transpose()?;
     let namespaces = plan::namespace_kinds(spec);
+    let later = !(hooks.poststart.is_empty() && hooks.poststop.is_empty());
+    let hook_env = if later { draft.options.hook_env.clone() } else { Vec::new() };
     Ok(Record {
         version: VERSION,
         id: draft.id.to_string(),
@@ -508,7 +510,7 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
             poststop: hooks.poststop.clone(),
             ..Hooks::default()
         },
-        hook_env: draft.options.hook_env.clone(),
+        hook_env,
         namespaces,
         root: root_mount(spec, rootfs)?,
         id_maps: IdMaps::of(spec),

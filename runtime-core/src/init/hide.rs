@@ -14,6 +14,7 @@ use super::sys::{self, Fd};
 use super::wire::Check;
 
 /// Covers every whole procfs and sysfs that is not within `root`.
+#[inline(never)] // its buffers are not to take room on the stack of other steps
 pub(crate) fn kernel_views(root: &Fd, proc: i32) -> Result<()> {
     let info = Mountinfo::read(proc)?;
     let top = sys::mount_number(root.raw())?;

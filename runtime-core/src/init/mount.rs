@@ -217,15 +217,17 @@ pub(crate) fn bind(tree: &Fd, root: &Root, target: &CStr, link: bool) -> Result<
 
 /// Detaches the mount on top at `target` in the root. A directory may be renamed meanwhile, but no link leads from it to a mount
 /// that hides something.
+#[inline(never)] // its path is not to take room on the stack of other steps
 pub(crate) fn unmount(root: &Root, target: &CStr) -> Result<()> {
     let there = root.open(target)?;
     if sys::statx(there.raw(), c"")?.attributes & STATX_ATTR_MOUNT_ROOT == 0 {
         return Err(Fault::errno(nr::UMOUNT2, EINVAL));
     }
-    let (parent, name) = root.parent(target)?;
-    sys::fchdir(parent.raw())?;
-    sys::umount2(name.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW)?;
-    sys::fchdir(root.dir).map(drop)
+    root.in_parent(target, |parent, name| {
+        sys::fchdir(parent)?;
+        sys::umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW)?;
+        sys::fchdir(root.dir).map(drop)
+    })
 }
 
 /// Makes the mount that holds the current directory private.

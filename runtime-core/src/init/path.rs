@@ -52,54 +52,66 @@ impl Root {
     /// directory or an empty file. Symbolic links that point to nothing are followed too.
     pub(crate) fn ensure(&self, path: &CStr, leaf: Leaf) -> Result<Fd> {
         match self.open(path) {
-            Err(fault) if fault.is(ENOENT) => {}
-            answer => return answer,
+            Err(fault) if fault.is(ENOENT) => self.make(path, leaf),
+            answer => answer,
         }
-        let mut path = Buffer::new(path.to_bytes())?;
+    }
+
+    /// [`ensure`](Self::ensure) where something is missing; apart from it, for the sake of the stack.
+    #[inline(never)]
+    fn make(&self, given: &CStr, leaf: Leaf) -> Result<Fd> {
+        let mut path = Buffer::EMPTY;
+        path.push(given.to_bytes())?;
         for _ in 0..MAX_LINKS {
-            match self.walk(&path, leaf)? {
-                Walk::Done(fd) => return Ok(fd),
-                Walk::Dangling { dir, from, end } => path = self.redirect(&path, &dir, from, end)?,
+            match self.walk(&mut path, leaf)? {
+                Walk::Done(Some(fd)) => return Ok(fd),
+                Walk::Done(None) => return self.open(c"."),
+                Walk::Dangling { dir, from, end } => {
+                    self.redirect(&mut path, dir.as_ref().map_or(self.dir, Fd::raw), from, end)?;
+                }
             }
         }
         Err(Fault::check(Check::SymlinkLoop))
     }
 
     /// Goes down `path`, making what is missing, up to its end or to a symbolic link that leads nowhere.
-    fn walk(&self, path: &Buffer, leaf: Leaf) -> Result<Walk> {
-        let mut dir = self.open(c".")?;
-        let (mut start, bytes) = (0, path.bytes());
-        while let Some((from, end)) = component(bytes, start) {
-            let prefix = Buffer::new(bytes.get(..end).unwrap_or_default())?;
-            let next = match self.open(prefix.c_str()) {
-                Err(fault) if fault.is(ENOENT) => {
-                    let name = Buffer::new(bytes.get(from..end).unwrap_or_default())?;
-                    let last = component(bytes, end).is_none();
-                    let made = match leaf {
-                        Leaf::File if last => sys::mknodat(dir.raw(), name.c_str(), S_IFREG | 0o644, 0),
-                        _ => sys::mkdirat(dir.raw(), name.c_str(), 0o755),
-                    };
-                    match made {
-                        Err(fault) if fault.is(EEXIST) => return Ok(Walk::Dangling { dir, from, end }),
-                        made => made?,
-                    };
-                    self.open(prefix.c_str())?
-                }
-                answer => answer?,
-            };
-            dir = next;
-            start = end;
+    fn walk(&self, path: &mut Buffer, leaf: Leaf) -> Result<Walk> {
+        let (mut dir, mut start) = (None, 0);
+        while let Some((from, end)) = component(path.bytes(), start) {
+            let last = component(path.bytes(), end).is_none();
+            let above = dir.as_ref().map_or(self.dir, Fd::raw);
+            let leaf = if last { leaf } else { Leaf::Directory };
+            let next = path.cut_at(end, |path| self.enter(above, path.c_str(), path.from(from), leaf))?;
+            if next.is_none() {
+                return Ok(Walk::Dangling { dir, from, end });
+            }
+            (dir, start) = (next, end);
         }
         Ok(Walk::Done(dir))
     }
 
-    /// The path with the symbolic link between `from` and `end`, which stands in `dir`, replaced by what it says.
-    fn redirect(&self, path: &Buffer, dir: &Fd, from: usize, end: usize) -> Result<Buffer> {
-        let name = Buffer::new(path.bytes().get(from..end).unwrap_or_default())?;
+    /// Opens `path`, whose last name is made in `dir` where it is missing; `None` where that is a link that leads nowhere.
+    fn enter(&self, dir: i32, path: &CStr, name: &CStr, leaf: Leaf) -> Result<Option<Fd>> {
+        if let Some(there) = unless(self.open(path), &[ENOENT])? {
+            return Ok(Some(there));
+        }
+        let made = match leaf {
+            Leaf::File => sys::mknodat(dir, name, S_IFREG | 0o644, 0),
+            Leaf::Directory => sys::mkdirat(dir, name, 0o755),
+        };
+        match unless(made, &[EEXIST])? {
+            Some(_) => self.open(path).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Replaces the symbolic link between `from` and `end` of the path, which stands in `dir`, by what it says.
+    #[inline(never)]
+    fn redirect(&self, path: &mut Buffer, dir: i32, from: usize, end: usize) -> Result<()> {
         let mut target = [0; Buffer::SIZE];
-        let target = match sys::readlinkat(dir.raw(), name.c_str(), &mut target) {
+        let target = match path.cut_at(end, |path| sys::readlinkat(dir, path.from(from), &mut target)) {
             // No link: it came to be meanwhile, and the next walk finds it.
-            Err(fault) if fault.is(EINVAL) => return Buffer::new(path.bytes()),
+            Err(fault) if fault.is(EINVAL) => return Ok(()),
             answer => answer?,
         };
         if self.nofollow {
@@ -109,26 +121,30 @@ impl Root {
             Some(b'/') => &[][..],
             _ => path.bytes().get(..from).unwrap_or_default(),
         };
-        let mut redirected = Buffer::new(before)?;
+        let mut redirected = Buffer::EMPTY;
+        redirected.push(before)?;
         redirected.push(target)?;
         redirected.push(b"/")?;
         redirected.push(path.bytes().get(end..).unwrap_or_default())?;
-        Ok(redirected)
+        *path = redirected;
+        Ok(())
     }
 
-    /// The directory in which the last name of `path` stands, made where it is missing, and that name.
-    pub(crate) fn parent(&self, path: &CStr) -> Result<(Fd, Buffer)> {
-        let path = path.to_bytes();
-        let trimmed = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        let path = path.get(..trimmed).unwrap_or_default();
-        let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-        let (head, name) = path.split_at_checked(start).unwrap_or_default();
-        if matches!(name, b"" | b"." | b"..") {
+    /// Hands `act` the directory in which the last name of `path` stands, made where it is missing, and that name.
+    pub(crate) fn in_parent<T>(&self, path: &CStr, act: impl FnOnce(i32, &CStr) -> Result<T>) -> Result<T> {
+        let given = path.to_bytes();
+        let trimmed = given.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+        let mut path = Buffer::EMPTY;
+        path.push(given.get(..trimmed).unwrap_or_default())?;
+        let start = path.bytes().iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+        if matches!(path.bytes().get(start..), None | Some(b"" | b"." | b"..")) {
             return Err(Fault::errno(nr::OPENAT2, EINVAL));
         }
-        let head = if head.is_empty() { b"." } else { head };
-        let dir = self.ensure(Buffer::new(head)?.c_str(), Leaf::Directory)?;
-        Ok((dir, Buffer::new(name)?))
+        let dir = match start {
+            0 | 1 => self.open(c".")?,
+            _ => path.cut_at(start - 1, |head| self.ensure(head.c_str(), Leaf::Directory))?,
+        };
+        act(dir.raw(), path.from(start))
     }
 
     /// Requires that `path` is a real directory, reached without any symbolic link; a missing one is made, or
@@ -151,12 +167,12 @@ impl Root {
     }
 }
 
-/// How far a walk came.
+/// How far a walk came. Without a directory, that is the root.
 enum Walk {
-    Done(Fd),
+    Done(Option<Fd>),
     /// The name between `from` and `end` of the path is there, in `dir`, and leads nowhere.
     Dangling {
-        dir: Fd,
+        dir: Option<Fd>,
         from: usize,
         end: usize,
     },
@@ -178,16 +194,11 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     const SIZE: usize = 4096;
-
-    fn new(path: &[u8]) -> Result<Self> {
-        let mut buffer = Self { bytes: [0; Self::SIZE], len: 0 };
-        buffer.push(path)?;
-        Ok(buffer)
-    }
+    const EMPTY: Self = Self { bytes: [0; Self::SIZE], len: 0 };
 
     /// A path of mountinfo.
     pub(crate) fn unescaped(path: &[u8]) -> Result<Self> {
-        let mut buffer = Self { bytes: [0; Self::SIZE], len: 0 };
+        let mut buffer = Self::EMPTY;
         let room = buffer.bytes.split_last_mut().map(|(_, room)| room).unwrap_or_default();
         let len = unescape(path, room);
         buffer.len = len.ok_or(Fault::errno(nr::OPENAT2, ENAMETOOLONG))?;
@@ -210,9 +221,25 @@ impl Buffer {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
+    /// What `act` makes of the path when it ends at `end`.
+    fn cut_at<T>(&mut self, end: usize, act: impl FnOnce(&Self) -> T) -> T {
+        let cut = self.bytes.get_mut(end).map(core::mem::take);
+        let answer = act(self);
+        if let (Some(place), Some(byte)) = (self.bytes.get_mut(end), cut) {
+            *place = byte;
+        }
+        answer
+    }
+
     /// The path as the kernel takes it.
     pub(crate) fn c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+        self.from(0)
+    }
+
+    /// The path from this byte on.
+    fn from(&self, start: usize) -> &CStr {
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        CStr::from_bytes_until_nul(rest).unwrap_or_default()
     }
 }
 
@@ -340,15 +367,17 @@ mod tests {
     fn parents() {
         let tree = Tree::new("parents");
         for (path, name) in [(c"/dev/null", "null"), (c"null", "null"), (c"/a/b//null//", "null")] {
-            let (dir, found) = tree.root().parent(path).unwrap();
-            assert_eq!(found.c_str().to_str().unwrap(), name);
-            sys::mknodat(dir.raw(), found.c_str(), S_IFIFO | 0o600, 0).unwrap();
+            let make = |dir: i32, found: &CStr| {
+                assert_eq!(found.to_str().unwrap(), name);
+                sys::mknodat(dir, found, S_IFIFO | 0o600, 0)
+            };
+            tree.root().in_parent(path, make).unwrap();
         }
         for path in ["dev/null", "null", "a/b/null"] {
             assert!(fs::symlink_metadata(tree.at(path)).unwrap().file_type().is_fifo());
         }
         for path in [c"", c"/", c"a/..", c"a/.", c".."] {
-            assert!(tree.root().parent(path).is_err(), "{path:?}");
+            assert!(tree.root().in_parent(path, |_, _| Ok(())).is_err(), "{path:?}");
         }
     }
 

@@ -287,6 +287,7 @@ pub(crate) fn readlinkat<'a>(dir: i32, name: &CStr, into: &'a mut [u8]) -> Resul
 }
 
 /// True when the current directory can be reached from the root.
+#[inline(never)] // its buffer is not to take room on the stack of other steps
 pub(crate) fn cwd_is_reachable() -> Result<bool> {
     let mut path = [0u8; 4096];
     // SAFETY: the kernel writes at most `len` bytes into the exclusive array.

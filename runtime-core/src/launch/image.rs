@@ -4,7 +4,7 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
@@ -40,6 +40,9 @@ impl Way {
     pub(crate) const ALL: [Self; 3] = [Self::Memfd, Self::Tmpfs, Self::Unnamed];
 }
 
+/// Init, its program and the trailer.
+type Content<'a> = [&'a [u8]; 3];
+
 /// Init with its program, ready to be executed.
 #[derive(Debug)]
 pub(crate) struct Image {
@@ -50,11 +53,11 @@ pub(crate) struct Image {
 impl Image {
     /// An image with this program.
     pub(crate) fn new(program: &[u8], way: Way) -> Result<Self, Error> {
-        let content = content(program)?;
+        let content = [INIT, program, &trailer(program)?];
         let file = match way {
-            Way::Memfd => memfd(&content),
-            Way::Tmpfs => on_tmpfs(&content),
-            Way::Unnamed => unnamed(&content),
+            Way::Memfd => memfd(content),
+            Way::Tmpfs => on_tmpfs(content),
+            Way::Unnamed => unnamed(content),
         };
         let file = file.map_err(Error::system(Error::MAKE_IMAGE))?;
         let stat = fstat(&file).map_err(Error::system("look at the image of init"))?;
@@ -73,18 +76,17 @@ impl AsFd for Image {
     }
 }
 
-/// Init, the program, and the trailer that says where it is.
-fn content(program: &[u8]) -> Result<Vec<u8>, Error> {
+/// What follows the program in an image, and says where it is.
+fn trailer(program: &[u8]) -> Result<[u8; TRAILER_SIZE], Error> {
     if u32::try_from(program.len()).is_err() {
         return Err(Error::System { doing: Error::MAKE_IMAGE, errno: Errno::E2BIG });
     }
-    let mut content = Vec::with_capacity(INIT.len() + program.len() + TRAILER_SIZE);
-    content.extend_from_slice(INIT);
-    content.extend_from_slice(program);
-    for word in [TRAILER_MAGIC, INIT.len() as u64, program.len() as u64] {
-        content.extend_from_slice(&word.to_le_bytes());
+    let mut trailer = [0; TRAILER_SIZE];
+    let words = [TRAILER_MAGIC, INIT.len() as u64, program.len() as u64];
+    for (place, byte) in trailer.iter_mut().zip(words.iter().flat_map(|word| word.to_le_bytes())) {
+        *place = byte;
     }
-    Ok(content)
+    Ok(trailer)
 }
 
 /// The program in an image.
@@ -99,13 +101,20 @@ pub(crate) fn program(mut image: File) -> Option<Vec<u8>> {
     content.get(start..)?.get(..len).map(<[u8]>::to_vec)
 }
 
-fn write(file: OwnedFd, content: &[u8]) -> Result<OwnedFd, Errno> {
+/// Writes the parts of an image one behind the other, with one call where the kernel takes all at once.
+fn write(file: OwnedFd, content: Content<'_>) -> Result<OwnedFd, Errno> {
     let mut file = File::from(file);
-    file.write_all(content).map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+    let failed = |error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+    let mut written = file.write_vectored(&content.map(IoSlice::new)).map_err(failed)?;
+    for part in content {
+        let rest = part.get(written..).unwrap_or_default();
+        written = written.saturating_sub(part.len());
+        file.write_all(rest).map_err(failed)?;
+    }
     Ok(file.into())
 }
 
-fn memfd(content: &[u8]) -> Result<OwnedFd, Errno> {
+fn memfd(content: Content<'_>) -> Result<OwnedFd, Errno> {
     let create = |flags| memfd_create(c"corten-init", MFdFlags::from_bits_retain(flags));
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
@@ -119,7 +128,7 @@ fn memfd(content: &[u8]) -> Result<OwnedFd, Errno> {
     Ok(file)
 }
 
-fn on_tmpfs(content: &[u8]) -> Result<OwnedFd, Errno> {
+fn on_tmpfs(content: Content<'_>) -> Result<OwnedFd, Errno> {
     let errno = |fault: Fault| Errno::from_raw(fault.value() as i32);
     let tree = owned(mount::tmpfs([(c"mode", c"0700")]).map_err(errno)?);
     let create = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
@@ -137,7 +146,7 @@ fn owned(fd: init::sys::Fd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd.into_raw()) }
 }
 
-fn unnamed(content: &[u8]) -> Result<OwnedFd, Errno> {
+fn unnamed(content: Content<'_>) -> Result<OwnedFd, Errno> {
     let temporary = env::temp_dir();
     let mut answer = Err(Errno::ENOENT);
     for dir in [temporary.as_path(), Path::new("/var/tmp"), Path::new("/dev/shm")] {
@@ -149,7 +158,7 @@ fn unnamed(content: &[u8]) -> Result<OwnedFd, Errno> {
     answer
 }
 
-fn unnamed_in(dir: &Path, content: &[u8]) -> Result<OwnedFd, Errno> {
+fn unnamed_in(dir: &Path, content: Content<'_>) -> Result<OwnedFd, Errno> {
     if statvfs(dir)?.flags().contains(FsFlags::ST_NOEXEC) {
         return Err(Errno::EACCES);
     }
