@@ -58,7 +58,9 @@ views!(
     deep_cgroups_of_the_payload_are_removed,
     a_cgroup_in_use_is_refused,
     from_a_cgroup_that_was_killed,
-    a_cgroup_that_vanishes
+    a_cgroup_that_vanishes,
+    below_a_frozen_cgroup,
+    what_holds_a_cgroup_is_named
 );
 
 fn every_controller_is_handed_down(view: View) {
@@ -445,4 +447,54 @@ fn a_cgroup_that_vanishes(view: View) {
     assert_eq!(t.runtime(["ps", "--format", "json", c.id()]).run().ok(), "null\n");
     c.force_delete();
     t.assert_clean();
+}
+
+/// Somebody has frozen a cgroup above the container's. In version 1 nothing ends there.
+fn below_a_frozen_cgroup(view: View) {
+    corten_only!();
+    let t = sandbox!(view);
+    let name = format!("corten-frozen-{}", t.id());
+    let (controller, file, freeze, thaw) = if view.is_v2() {
+        ("", "cgroup.freeze", "1", "0")
+    } else {
+        ("freezer", "freezer.state", "FROZEN", "THAWED")
+    };
+    let above = kernel::hierarchy(controller).unwrap().join(&name);
+    let mut bundle = t.bundle();
+    let c = t.launch(bundle.args(["sleep", "1000"]).set("/linux/cgroupsPath", format!("/{name}/own")));
+    fs::write(above.join(file), freeze).unwrap();
+    wait_until("the frozen container", || c.status() == "paused");
+    let stderr = c.call("resume").fails(1);
+    assert!(stderr.contains(&format!("{name}/own stays frozen, because a cgroup above it is")), "{stderr}");
+    let deleted = t.runtime(["delete", "--force", c.id()]).run();
+    if !view.is_v2() {
+        let stderr = deleted.fails(1);
+        assert!(stderr.contains(&format!("{name}/own stays frozen")), "{stderr}");
+        fs::write(above.join(file), thaw).unwrap();
+        c.force_delete();
+    }
+    assert!(!above.exists());
+    t.assert_clean();
+}
+
+/// A process that is in one of the container's cgroups, but is not the container's.
+fn what_holds_a_cgroup_is_named(view: View) {
+    corten_only!();
+    let t = sandbox!(view);
+    let Some(root) = kernel::hierarchy("cpuset") else { skip!("version 2 has no such cgroups") };
+    if view.is_v2() {
+        skip!("version 2 has no such cgroups");
+    }
+    let c = limited(&t, &[]);
+    let dir = c.init().cgroup("cpuset").unwrap();
+    let mut guest = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    fs::write(dir.join("cgroup.procs"), guest.id().to_string()).unwrap();
+    let stderr = t.runtime(["delete", "--force", c.id()]).run().fails(1);
+    let text = format!("1 process(es) found in {}: {}", dir.display(), guest.id());
+    assert!(stderr.contains(&text), "{stderr}");
+    fs::write(root.join("cgroup.procs"), guest.id().to_string()).unwrap();
+    c.force_delete();
+    t.assert_clean();
+    guest.kill().unwrap();
+    guest.wait().unwrap();
 }

@@ -44,8 +44,8 @@ pub enum Error {
         status: Status,
     },
     /// Its process is still there, 10 s after SIGKILL.
-    #[error("container init still running")]
-    StillRunning,
+    #[error("container init still running{0}")]
+    StillRunning(String),
     /// It cannot be started, since it has ended.
     #[error("cannot start a container that has stopped")]
     StartStopped,
@@ -182,7 +182,7 @@ impl Error {
             | Self::NotPaused
             | Self::SharedMounts
             | Self::NotStopped { .. }
-            | Self::StillRunning
+            | Self::StillRunning(_)
             | Self::StartStopped
             | Self::StartRunning
             | Self::StartPaused

@@ -51,7 +51,8 @@ impl Dir {
     /// The cgroup `name` (one or more components) below this one; `None` if there is none.
     pub(super) fn find(&self, name: &str) -> Result<Option<Self>, Error> {
         match self.open(name, DIRECTORY) {
-            Ok(fd) => Ok(Some(Self { fd, path: self.path.join(name) })),
+            // Without `.` in between.
+            Ok(fd) => Ok(Some(Self { fd, path: self.path.join(name).components().collect() })),
             Err(Error::Io { errno: Errno::ENOENT, .. }) => Ok(None),
             Err(error) => Err(error),
         }

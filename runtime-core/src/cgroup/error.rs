@@ -94,17 +94,24 @@ pub enum Error {
     },
 
     /// A cgroup that exists already has processes.
-    #[error("container's cgroup is not empty: {count} process(es) found in {}", path.display())]
+    #[error("container's cgroup is not empty: {} process(es) found in {}{}", pids.len(), path.display(), some_of(pids))]
     NotEmpty {
         /// The cgroup.
         path: PathBuf,
-        /// How many processes.
-        count: usize,
+        /// The processes.
+        pids: Vec<i32>,
     },
 
     /// A cgroup that exists already is frozen.
     #[error("container's cgroup unexpectedly frozen: {}", path.display())]
     Frozen {
+        /// The cgroup.
+        path: PathBuf,
+    },
+
+    /// A cgroup cannot be thawed.
+    #[error("{} stays frozen, because a cgroup above it is: thaw that one", path.display())]
+    FrozenAbove {
         /// The cgroup.
         path: PathBuf,
     },
@@ -195,6 +202,17 @@ impl Error {
     /// True where a cgroup that has been found is no longer there.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Self::Io { errno: Errno::ENOENT | Errno::ENODEV, .. })
+    }
+}
+
+/// A few of the processes, for who wants to look at them.
+fn some_of(pids: &[i32]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = pids.iter().take(SHOWN).map(i32::to_string).collect();
+    match pids.len() {
+        0 => String::new(),
+        count if count > SHOWN => format!(": {}, …", shown.join(", ")),
+        _ => format!(": {}", shown.join(", ")),
     }
 }
 

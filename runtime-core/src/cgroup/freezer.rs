@@ -68,8 +68,24 @@ impl Freezer {
         }
     }
 
+    /// Why processes have not stopped, or not woken, in time.
+    fn timeout(&self, dir: &Dir, frozen: bool) -> Error {
+        let path = dir.path().into();
+        match frozen {
+            true => Error::Timeout { path, state: "frozen", after: TIMEOUT },
+            false if self.is_frozen_above().unwrap_or_default() => Error::FrozenAbove { path },
+            false => Error::Timeout { path, state: "thawed", after: TIMEOUT },
+        }
+    }
+
+    fn is_frozen_above(&self) -> Result<bool, Error> {
+        match self {
+            Self::V1(dir) => Ok(dir.read("freezer.parent_freezing")?.trim() == "1"),
+            Self::V2(dir) => is_frozen_v2(&dir.parent()?),
+        }
+    }
+
     fn change(&self, frozen: bool) -> Result<(), Error> {
-        let state = if frozen { "frozen" } else { "thawed" };
         match self {
             Self::V1(dir) => {
                 let wanted = if frozen { "FROZEN" } else { "THAWED" };
@@ -81,7 +97,7 @@ impl Freezer {
                         return Ok(());
                     }
                     if Instant::now() >= deadline {
-                        return Err(Error::Timeout { path: dir.path().into(), state, after: TIMEOUT });
+                        return Err(self.timeout(dir, frozen));
                     }
                     std::thread::sleep(PAUSE);
                 }
@@ -92,7 +108,7 @@ impl Freezer {
                 if events.wait("frozen", frozen, Instant::now() + TIMEOUT)? {
                     return Ok(());
                 }
-                Err(Error::Timeout { path: dir.path().into(), state, after: TIMEOUT })
+                Err(self.timeout(dir, frozen))
             }
         }
     }

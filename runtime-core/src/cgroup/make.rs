@@ -43,9 +43,9 @@ fn make_path(root: &Dir, path: &str) -> Result<(Dir, usize), Error> {
 
 /// An existing cgroup may be taken only if nothing is in it, and nothing would stop in it.
 pub(super) fn check_unused(group: &Group, dir: &Dir) -> Result<(), Error> {
-    let count = processes::below(dir)?.len();
-    if count > 0 {
-        return Err(Error::NotEmpty { path: dir.path().into(), count });
+    let pids = processes::below(dir)?;
+    if !pids.is_empty() {
+        return Err(Error::NotEmpty { path: dir.path().into(), pids });
     }
     let frozen = match &group.hierarchy {
         hierarchy if hierarchy.is_unified() => freezer::is_frozen_v2(dir)?,

@@ -41,7 +41,7 @@ fn remove_tree(parent: &Dir, name: &str, deadline: Instant) -> Result<(), Error>
             return Ok(());
         }
         if Instant::now() >= deadline {
-            return Err(Error::NotEmpty { path: dir.path().into(), count: processes::below(&dir)?.len() });
+            return Err(Error::NotEmpty { path: dir.path().into(), pids: processes::below(&dir)? });
         }
         wait_until_empty(&dir, deadline)?;
     }

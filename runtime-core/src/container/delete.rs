@@ -101,7 +101,7 @@ fn force(store: &Store, id: &Id, entry: &Entry) -> Result<(), Error> {
                 Some(lock) => lock,
                 None => {
                     end_creator(&record)?;
-                    entry.lock_exclusive_for(LOCK_PATIENCE)?.ok_or(Error::StillRunning)?
+                    entry.lock_exclusive_for(LOCK_PATIENCE)?.ok_or_else(|| still_running(&record))?
                 }
             }
         }
@@ -146,12 +146,21 @@ pub(super) fn end_processes(record: &Record) -> Result<(), Error> {
     cgroup.kill()?;
     if let Some(pidfd) = &pidfd {
         if !sys::ended(pidfd, PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX)).map_err(failed)? {
-            return Err(Error::StillRunning);
+            return Err(still_running(record));
         }
         // Where it is a child of this process it would stay a zombie; where it is not, that is its parent's business.
         reap_if_child(pidfd);
     }
     Ok(())
+}
+
+/// What is known of an init that does not end: in the state D it waits for a device, or a file system.
+fn still_running(record: &Record) -> Error {
+    let Some(init) = &record.init else { return Error::StillRunning(String::new()) };
+    let pid = init.identity.pid;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:")).map_or("unknown", str::trim);
+    Error::StillRunning(format!(": process {pid} in the state {state}"))
 }
 
 fn reap_if_child(pidfd: impl AsFd) {
