@@ -33,6 +33,7 @@ mod no_pivot;
 mod peers;
 mod plan;
 mod process;
+mod races;
 mod root_mounts;
 mod rootfs;
 mod rootless;

@@ -12,13 +12,13 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::json;
 
 /// A directory of the host with files that nobody may touch, and the kernel's files that attacks aim at.
-struct Canaries {
-    dir: PathBuf,
+pub(crate) struct Canaries {
+    pub(crate) dir: PathBuf,
     before: BTreeMap<PathBuf, String>,
 }
 
 impl Canaries {
-    fn new(t: &Sandbox) -> Self {
+    pub(crate) fn new(t: &Sandbox) -> Self {
         let dir = t.path("hostdir");
         fs::create_dir(&dir).unwrap();
         for (name, mode) in [("ptmx", 0o644), ("victim", 0o600), ("new-target", 0o600)] {
@@ -30,7 +30,7 @@ impl Canaries {
         Self { dir, before }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
@@ -59,7 +59,7 @@ impl Canaries {
     }
 
     #[track_caller]
-    fn assert_untouched(&self, what: &str) {
+    pub(crate) fn assert_untouched(&self, what: &str) {
         let after = Self::look(&self.dir);
         for (path, facts) in &self.before {
             assert_eq!(after.get(path), Some(facts), "{what}: {} changed", path.display());
@@ -74,7 +74,7 @@ impl Canaries {
 type Make<'a> = &'a dyn Fn(&Path);
 
 /// Runs a bundle, whatever comes of it, and removes the container.
-fn attempt(t: &Sandbox, bundle: &Bundle) -> conformance::Output {
+pub(crate) fn attempt(t: &Sandbox, bundle: &Bundle) -> conformance::Output {
     let id = t.id();
     let socket = bundle.config()["process"]["terminal"] == true;
     if socket {
@@ -93,7 +93,7 @@ fn attempt(t: &Sandbox, bundle: &Bundle) -> conformance::Output {
 }
 
 /// A bundle without mounts over `/dev`.
-fn bundle_with_bare_dev(t: &Sandbox) -> Bundle {
+pub(crate) fn bundle_with_bare_dev(t: &Sandbox) -> Bundle {
     let mut bundle = t.bundle();
     for path in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
         bundle.unmount(path);

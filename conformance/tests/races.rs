@@ -1,0 +1,309 @@
+//! Somebody changes the image's paths while a container is made of it. The oracle is what lies beside the root file system:
+//! whether a container comes of it does not matter.
+//!
+//! `ROUNDS` is the number of containers of each test (without: a few); 2000 is what a release is tested with.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use conformance::{Bundle, Output, Sandbox, corten_only, kernel, sandbox};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use serde_json::json;
+
+use crate::security::{Canaries, attempt, bundle_with_bare_dev};
+
+fn rounds() -> u32 {
+    env::var("ROUNDS").ok().map_or(10, |rounds| rounds.parse().expect("ROUNDS"))
+}
+
+/// Exchanges pairs of names until it is dropped, at changing intervals.
+struct Racer {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Racer {
+    fn start(pairs: Vec<(PathBuf, PathBuf)>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut random = 0x2545_f491_u32;
+            while !seen.load(Ordering::Relaxed) {
+                for (one, other) in &pairs {
+                    // What the other side does meanwhile may take a name away for a moment.
+                    let _ = renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE);
+                }
+                random ^= random << 13;
+                random ^= random >> 17;
+                random ^= random << 5;
+                let pause = Duration::from_micros(u64::from(random % 300));
+                let since = Instant::now();
+                while since.elapsed() < pause {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Racer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the racer");
+        }
+    }
+}
+
+/// Makes containers of a bundle while these pairs of names are exchanged; `check` looks at each.
+fn race(
+    t: &Sandbox,
+    canaries: &Canaries,
+    bundle: &Bundle,
+    pairs: Vec<(PathBuf, PathBuf)>,
+    check: impl Fn(&Output),
+) {
+    let came = AtomicU32::new(0);
+    let since = Instant::now();
+    let racer = Racer::start(pairs);
+    for round in 0..rounds() {
+        let output = attempt(t, bundle);
+        came.fetch_add(u32::from(output.success()), Ordering::Relaxed);
+        assert!(!output.stderr().contains("panicked"), "{}", output.report());
+        canaries.assert_untouched(&format!("round {round}: {}", output.report()));
+        check(&output);
+        if round % 50 == 49 {
+            // Outputs are files of the sandbox.
+            let _ = fs::remove_dir_all(t.path("output")).and_then(|()| fs::create_dir(t.path("output")));
+        }
+    }
+    drop(racer);
+    eprintln!("{} of {} came to run, {:.1} s", came.into_inner(), rounds(), since.elapsed().as_secs_f32());
+    t.assert_clean();
+}
+
+/// A link out of the root, absolute or by its parents.
+fn links_out(canaries: &Canaries) -> [String; 2] {
+    let absolute = canaries.dir.to_str().unwrap().to_owned();
+    [absolute.clone(), format!("{}{absolute}", "../".repeat(40))]
+}
+
+/// T01, T04: the directory of devices, with and without a terminal.
+#[test]
+fn the_device_directory() {
+    corten_only!();
+    let t = sandbox!();
+    let canaries = Canaries::new(&t);
+    for (terminal, target) in [(false, &links_out(&canaries)[0]), (true, &links_out(&canaries)[1])] {
+        let mut bundle = bundle_with_bare_dev(&t);
+        if terminal {
+            bundle.set("/process/terminal", true);
+            bundle.mount("/dev/pts", "devpts", "devpts", &["newinstance", "ptmxmode=0666"]);
+        }
+        symlink(target, bundle.inside("/other")).unwrap();
+        let pairs = vec![(bundle.inside("/dev"), bundle.inside("/other"))];
+        race(&t, &canaries, &bundle, pairs, |_| {});
+    }
+}
+
+/// T03, T04: entries of a volume that is the container's `/dev`.
+#[test]
+fn entries_of_the_device_directory() {
+    corten_only!();
+    let t = sandbox!();
+    let canaries = Canaries::new(&t);
+    let mut bundle = bundle_with_bare_dev(&t);
+    bundle.set("/process/terminal", true);
+    let mut pairs = Vec::new();
+    fs::create_dir_all(bundle.inside("/dev/pts")).unwrap();
+    bundle.mount("/dev/pts", "devpts", "devpts", &["newinstance", "ptmxmode=0666"]);
+    for (name, target) in [
+        ("console", canaries.path("new-target")),
+        ("null", "/proc/sys/kernel/core_pattern".into()),
+        ("ptmx", canaries.path("ptmx")),
+        ("stdin", canaries.path("made")),
+    ] {
+        let (entry, other) = (bundle.inside("/dev").join(name), bundle.inside("/").join(name));
+        if name == "null" {
+            mknod(&entry, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 3)).unwrap();
+        } else {
+            fs::write(&entry, "").unwrap();
+        }
+        symlink(target, &other).unwrap();
+        pairs.push((entry, other));
+    }
+    race(&t, &canaries, &bundle, pairs, |_| {});
+}
+
+/// T05, T06: a directory on the way to all that is mounted or made.
+#[test]
+fn targets() {
+    corten_only!();
+    let t = sandbox!();
+    let canaries = Canaries::new(&t);
+    for target in links_out(&canaries) {
+        let mut bundle = t.bundle();
+        bundle.set("/root/readonly", false);
+        fs::create_dir_all(bundle.inside("/v/d")).unwrap();
+        symlink(target, bundle.inside("/v/l")).unwrap();
+        bundle.mount("/v/d/tmpfs", "tmpfs", "tmpfs", &["ro"]);
+        bundle.mount("/v/d/dir", "bind", "/usr/share", &["rbind", "ro"]);
+        bundle.mount("/v/d/file", "bind", "/etc/hostname", &["bind"]);
+        bundle.mount("/v/d/link", "bind", "/etc/hostname", &["bind", "src-nofollow", "dest-nofollow"]);
+        bundle.push("/linux/devices", json!({"path": "/v/d/null", "type": "c", "major": 1, "minor": 3}));
+        bundle.set("/process/cwd", "/v/d/cwd").args(["cat", "/proc/self/mountinfo"]);
+        let pairs = vec![(bundle.inside("/v/d"), bundle.inside("/v/l"))];
+        race(&t, &canaries, &bundle, pairs, |output| {
+            let mounts = kernel::mounts(&output.stdout());
+            assert!(mounts.iter().filter(|mount| mount.point == "/").count() <= 1, "{}", output.report());
+        });
+    }
+}
+
+/// T07: what must not be written or seen.
+#[test]
+fn masks() {
+    corten_only!();
+    let t = sandbox!();
+    let canaries = Canaries::new(&t);
+    for target in links_out(&canaries) {
+        let mut bundle = t.bundle();
+        for name in ["file", "dir/below"] {
+            let path = bundle.inside("/v/d").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "secret").unwrap();
+        }
+        symlink(target, bundle.inside("/v/l")).unwrap();
+        for list in ["maskedPaths", "readonlyPaths"] {
+            for path in ["/v/d", "/v/d/file", "/v/d/dir", "/v/d/victim", "/v/d/sub"] {
+                bundle.push(&format!("/linux/{list}"), json!(path));
+            }
+        }
+        bundle.args(["cat", "/proc/self/mountinfo"]);
+        let pairs = vec![(bundle.inside("/v/d"), bundle.inside("/v/l"))];
+        race(&t, &canaries, &bundle, pairs, |output| {
+            assert!(!output.stdout().contains("/hostdir"), "{}", output.report());
+        });
+    }
+}
+
+/// T08, T10, T21: `/proc` and `/sys` become links; parameters of the kernel are written meanwhile.
+#[test]
+fn proc_and_sys() {
+    corten_only!();
+    let t = sandbox!();
+    let canaries = Canaries::new(&t);
+    let fake = canaries.dir.join("sub");
+    let mut bundle = t.bundle();
+    bundle.set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"}));
+    symlink(&fake, bundle.inside("/p")).unwrap();
+    symlink(&fake, bundle.inside("/s")).unwrap();
+    bundle.args(["cat", "/proc/sys/net/ipv4/ip_forward"]);
+    let pairs =
+        vec![(bundle.inside("/proc"), bundle.inside("/p")), (bundle.inside("/sys"), bundle.inside("/s"))];
+    race(&t, &canaries, &bundle, pairs, |output| {
+        assert!(!output.success() || output.stdout() == "1\n", "{}", output.report());
+    });
+}
+
+/// T20: the file of users.
+#[test]
+fn the_file_of_users() {
+    corten_only!();
+    let t = sandbox!();
+    let canaries = Canaries::new(&t);
+    let outside = t.path("passwd");
+    fs::write(&outside, "root:x:0:0::/from-the-host:/bin/sh\n").unwrap();
+    let mut bundle = t.bundle();
+    symlink(&outside, bundle.inside("/link")).unwrap();
+    mknod(&bundle.inside("/fifo"), SFlag::S_IFIFO, Mode::from_bits_truncate(0o666), 0).unwrap();
+    bundle.script("echo $HOME");
+    let passwd = bundle.inside("/etc/passwd");
+    let pairs = vec![(passwd.clone(), bundle.inside("/link")), (passwd, bundle.inside("/fifo"))];
+    race(&t, &canaries, &bundle, pairs, |output| {
+        assert!(!output.stdout().contains("host"), "{}", output.report());
+    });
+}
+
+/// A source that lies in the root.
+#[test]
+fn sources_in_the_root() {
+    corten_only!();
+    let t = sandbox!();
+    let canaries = Canaries::new(&t);
+    for target in links_out(&canaries) {
+        let mut bundle = t.bundle();
+        fs::create_dir_all(bundle.inside("/v/d")).unwrap();
+        symlink(target, bundle.inside("/v/l")).unwrap();
+        let source = bundle.inside("/v/d");
+        bundle.mount("/mnt", "bind", &source, &["rbind"]);
+        bundle.mount("/copy", "bind", &source, &["bind", "copy-symlink"]);
+        bundle.set("/root/readonly", false).script("cat /mnt/victim /copy/victim; touch /mnt/made");
+        let pairs = vec![(source.clone(), bundle.inside("/v/l"))];
+        race(&t, &canaries, &bundle, pairs, |output| {
+            assert!(!output.stdout().contains("canary"), "{}", output.report());
+        });
+        let _ = fs::remove_file(bundle.inside("/copy"));
+    }
+}
+
+/// T06: what is taken away with a container that has no mount namespace of its own.
+#[test]
+fn mounts_are_taken_away() {
+    corten_only!();
+    let t = sandbox!();
+    let canaries = Canaries::new(&t);
+    let mut bundle = t.bundle();
+    bundle
+        .without_namespace("mount")
+        .set("/linux/maskedPaths", json!([]))
+        .set("/linux/readonlyPaths", json!([]));
+    bundle.set("/root/readonly", false).args(["true"]);
+    fs::create_dir_all(bundle.inside("/v/d")).unwrap();
+    symlink(&canaries.dir, bundle.inside("/v/l")).unwrap();
+    bundle.mount("/v/d/tmpfs", "tmpfs", "tmpfs", &[]);
+    bundle.mount("/v/d/sub", "tmpfs", "tmpfs", &[]);
+    // The host has a mount of its own where the link leads.
+    let host = format!(
+        "mount -t tmpfs own '{0}' && \"$@\"; grep -F '{1}' /proc/self/mountinfo",
+        canaries.path("sub").display(),
+        t.dir().display(),
+    );
+    let racer = Racer::start(vec![(bundle.inside("/v/d"), bundle.inside("/v/l"))]);
+    for round in 0..rounds() {
+        let id = t.id();
+        let command = t.on_bundle(["run"], &bundle, &id);
+        let output =
+            command.wrap(["unshare", "-m", "--propagation", "private", "sh", "-c", &host, "sh"]).run();
+        let left: Vec<String> = output.stdout().lines().map(str::to_owned).collect();
+        assert_eq!(left.len(), 1, "round {round}: {}", output.report());
+        assert!(left[0].contains("tmpfs own"), "round {round}: {}", output.report());
+        canaries.assert_untouched(&output.report());
+        t.runtime(["delete", "--force", &id]).run();
+    }
+    drop(racer);
+    t.assert_clean();
+}
+
+/// A root file system is opened once: another one that takes its name meanwhile is no danger.
+#[test]
+fn the_root_itself() {
+    corten_only!();
+    let t = sandbox!();
+    let canaries = Canaries::new(&t);
+    let mut bundle = t.bundle();
+    bundle.args(["ls", "/"]);
+    fs::create_dir(bundle.dir().join("empty")).unwrap();
+    let pairs: Vec<(PathBuf, PathBuf)> = vec![(bundle.rootfs(), bundle.dir().join("empty"))];
+    race(&t, &canaries, &bundle, pairs, |output| {
+        assert!(!output.success() || output.stdout().contains("bin"), "{}", output.report());
+    });
+}
