@@ -6,13 +6,14 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use conformance::{
-    Bundle, Bus, Command, Container, Reaction, Sandbox, View, corten_only, kernel, sandbox, views,
+    Bundle, Bus, Command, Container, Reaction, Sandbox, View, corten_only, kernel, sandbox, views, wait_until,
 };
+use nix::sys::signal::Signal;
 
 /// As long as one call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-views!(from_create_to_delete, failures, a_failed_update);
+views!(from_create_to_delete, a_cgroup_that_is_there_already, failures, a_failed_update);
 
 /// A container whose scope is in the root slice.
 fn bundle(t: &Sandbox, name: &str) -> Bundle {
@@ -55,6 +56,29 @@ fn from_create_to_delete(view: View) {
     c.force_delete();
     assert_eq!(bus.calls(), ["Hello", "AddMatch", "StopUnit"]);
     t.assert_clean();
+}
+
+/// A frozen one would hold the process that systemd moves there, and its creator, for ever.
+fn a_cgroup_that_is_there_already(view: View) {
+    corten_only!();
+    let t = sandbox!(view);
+    let (id, bus) = (t.id(), Bus::start(&t.id()));
+    let dir = kernel::hierarchy("").unwrap().join(format!("ct-{id}.scope"));
+    fs::create_dir(&dir).unwrap();
+    let refused = |text: &str| {
+        let stderr = create(&t, &bus, &bundle(&t, &id), &id).run().fails(1);
+        assert!(stderr.contains(text), "{stderr}");
+        assert_eq!(bus.calls(), [""; 0]);
+    };
+    fs::write(dir.join("cgroup.freeze"), "1").unwrap();
+    refused("container's cgroup unexpectedly frozen");
+    fs::write(dir.join("cgroup.freeze"), "0").unwrap();
+    let other = t.command(["sleep", "100"]).spawn();
+    fs::write(dir.join("cgroup.procs"), other.pid().to_string()).unwrap();
+    refused("container's cgroup is not empty");
+    other.signal(Signal::SIGKILL);
+    other.wait();
+    wait_until("the cgroup is empty", || fs::remove_dir(&dir).is_ok());
 }
 
 fn failures(view: View) {

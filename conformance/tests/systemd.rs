@@ -188,7 +188,7 @@ fn a_unit_that_exists() {
     let words = ["--systemd-cgroup", "create", "--bundle"].map(std::ffi::OsStr::new);
     let create = || t.runtime(words).args([second.dir().as_os_str(), t.id().as_ref()]).run();
     let stderr = create().fails(1);
-    assert!(stderr.contains("UnitExists"), "{stderr}");
+    assert!(stderr.contains("container's cgroup is not empty"), "{stderr}");
     assert_eq!(first.status(), "running");
     first.exec(["true"]).ok();
     first.force_delete();

@@ -17,6 +17,7 @@ use self::message::{Body, Property, Value};
 pub use self::unit::Unit;
 use super::cgroupfs::Cgroupfs;
 use super::layout::Layout;
+use super::make;
 use super::path::{clean, join, missing};
 use super::placement::{Placement, SubCgroup};
 use super::remove::remove;
@@ -170,7 +171,13 @@ impl Manager for Systemd {
         self.files.saved()
     }
 
+    /// A scope that is there already is refused before there is a process, which would stop in one that is frozen.
     fn create(&mut self, resources: &Resources) -> Result<(), Error> {
+        for group in self.saved().groups.iter().filter(|group| group.is_systemds()) {
+            if let Some(dir) = group.find()? {
+                make::check_unused(group, &dir)?;
+            }
+        }
         self.files.request(resources).map(drop)
     }
 
