@@ -216,13 +216,14 @@ fn clone(request: &Request<'_>, cgroup: Option<BorrowedFd<'_>>, task: &mut Task<
     };
     // No signal may run a handler of this program in the child.
     let mask = sys::signal_mask(u64::MAX).map_err(|fault| Errno::from_raw(fault.value() as i32))?;
-    // SAFETY: the arguments are of the given size and live through the call, as do stack and task.
+    // SAFETY: the arguments are of the given size and live through the call, as do stack and task. The call returns when the child
+    // has its own memory or has ended, so that no two threads use the task at a time.
     let mut answer = unsafe { vfork(nr::CLONE3, &raw const args as usize, size_of::<CloneArgs>(), 0, task) };
     let mut in_cgroup = cgroup.is_some();
     if matches!(answer, Err(Errno::ENOSYS | Errno::EPERM)) && flags & 0xff == 0 {
         in_cgroup = false;
         let (flags, top) = ((flags | SIGCHLD) as usize, stack.address as usize + Stack::SIZE);
-        // SAFETY: as above; the older call takes the end of the stack and where to put the pidfd.
+        // SAFETY: as above: the first call made no child; the older one takes the end of the stack and where to put the pidfd.
         answer = unsafe { vfork(nr::CLONE, flags, top, &raw mut pidfd as usize, task) };
     }
     // Restoring a mask that was in force before cannot fail.
@@ -240,8 +241,8 @@ fn clone(request: &Request<'_>, cgroup: Option<BorrowedFd<'_>>, task: &mut Task<
 unsafe fn vfork(number: usize, a: usize, b: usize, c: usize, task: *mut Task<'_>) -> Result<i32, Errno> {
     let entry: unsafe extern "C" fn(*mut Task<'_>) -> ! = child;
     let answer: isize;
-    // SAFETY: the parent finds its registers as the call leaves them; the child, on its own stack, leaves this
-    // code at once for a function that does not return.
+    // SAFETY: the parent finds its registers as the call leaves them, and memory as the child does, of which the compiler
+    // assumes nothing here; the child, on its own stack, leaves this code at once for a function that does not return.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         asm!("syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",

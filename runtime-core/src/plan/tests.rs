@@ -2,6 +2,9 @@
 //!
 //! `UPDATE_SNAPSHOTS=1 cargo test -p runtime-core plan` rewrites them.
 
+mod explain;
+mod filters;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cgroup::Hierarchy;
-use crate::wire::{Check, Kind, Report, Tag};
 
 const FACTS: Facts = Facts {
     last_capability: 40,
@@ -558,138 +560,4 @@ fn refusals() {
         assert_eq!(error.pointer, pointer, "{error}");
         assert!(error.message.contains(words), "{error}");
     }
-}
-
-fn report(plan: &Plan, name: &str, kind: Kind, value: u32) -> StepError {
-    let step = wire_names(plan).iter().position(|step| *step == name).unwrap() as u32;
-    let call = libc::SYS_execve as u32;
-    plan.explain(&Report { tag: Tag::Failed, step, kind, call, index: 0, value })
-}
-
-#[test]
-fn faults_are_explained_in_the_words_of_engines() {
-    let program = |name: &str| {
-        plan(with([("/process/args", json!([name])), ("/process/cwd", json!("/nope"))])).unwrap()
-    };
-    let (bare, full) = (program("nosuch"), program("/x"));
-    let rows = [
-        (&bare, "Lookup", Kind::Errno, libc::ENOENT, "exec: \"nosuch\": executable file not found in $PATH"),
-        (&full, "Lookup", Kind::Errno, libc::ENOENT, "exec: \"/x\": stat /x: no such file or directory"),
-        (&full, "Lookup", Kind::Errno, libc::EACCES, "exec: \"/x\": permission denied"),
-        (&full, "Lookup", Kind::Check, Check::NotRegular as i32, "exec: \"/x\": is a directory"),
-        (&full, "Exec", Kind::Errno, libc::ENOEXEC, "exec /x: exec format error"),
-        (
-            &full,
-            "Chdir",
-            Kind::Errno,
-            libc::ENOENT,
-            "chdir to cwd (\"/nope\") set in config.json failed: no such file or directory",
-        ),
-        (
-            &full,
-            "SetGroups",
-            Kind::Errno,
-            libc::EPERM,
-            "unable to set the supplementary groups: execve: operation not permitted",
-        ),
-    ];
-    for (plan, step, kind, value, message) in rows {
-        let error = report(plan, step, kind, value as u32);
-        assert_eq!(error.to_string(), message);
-        assert_eq!(error.step, step);
-    }
-    assert_eq!(report(&full, "Exec", Kind::Errno, libc::ENOENT as u32).pointer.unwrap(), "/process/args");
-}
-
-#[test]
-fn hooks_that_fail_are_named() {
-    let config = with([("/hooks", json!({"createContainer": [{"path": "/bin/true"}]}))]);
-    let plan = plan(config).unwrap();
-    let message = |kind, value| report(&plan, "RunHook", kind, value).message;
-    assert_eq!(message(Kind::Exit, 1), "error running createContainer hook #0: exit status 1");
-    assert_eq!(message(Kind::Signal, 9), "error running createContainer hook #0: killed by signal 9");
-    assert_eq!(
-        message(Kind::Errno, libc::ENOENT as u32),
-        "error running createContainer hook #0: fork/exec /bin/true: no such file or directory"
-    );
-    assert!(message(Kind::Timeout, 2).ends_with("timed out after 2 s"));
-}
-
-#[test]
-fn any_report_is_explained() {
-    let plan = plan(small()).unwrap();
-    for step in 0..plan.len() as u32 + 2 {
-        for kind in [Kind::Errno, Kind::Exit, Kind::Signal, Kind::Timeout, Kind::Check] {
-            for value in [0, 1, 9, 4095, u32::MAX] {
-                let report = Report { tag: Tag::Failed, step, kind, call: value, index: value, value };
-                assert!(!plan.explain(&report).message.is_empty());
-            }
-        }
-    }
-}
-
-fn filtered(action: &str, no_new_privileges: bool, effective: &[&str]) -> Value {
-    with([
-        ("/process/noNewPrivileges", json!(no_new_privileges)),
-        ("/process/capabilities", json!({"effective": effective, "permitted": effective})),
-        (
-            "/linux/seccomp",
-            json!({
-                "defaultAction": "SCMP_ACT_ALLOW",
-                "listenerPath": "/run/agent.sock",
-                "syscalls": [{"names": ["mkdir"], "action": action}]
-            }),
-        ),
-    ])
-}
-
-/// The names of the steps from the first change of capabilities on, without what every plan has.
-fn last_steps(config: Value) -> Vec<&'static str> {
-    let names = wire_names(&plan(config).unwrap());
-    let from = names.iter().position(|name| *name == "SetCaps").unwrap();
-    let known = ["SetCaps", "NoNewPrivs", "LoadSeccomp", "AwaitStart", "Exec"];
-    names[from..].iter().copied().filter(|name| known.contains(name)).collect()
-}
-
-#[test]
-fn filters_are_loaded_last() {
-    let (errno, notify) = ("SCMP_ACT_ERRNO", "SCMP_ACT_NOTIFY");
-    assert_eq!(
-        last_steps(filtered(errno, true, &[])),
-        ["SetCaps", "NoNewPrivs", "AwaitStart", "LoadSeccomp", "Exec"]
-    );
-    // It takes a capability, which the payload may have anyway.
-    assert_eq!(
-        last_steps(filtered(errno, false, &[])),
-        ["SetCaps", "AwaitStart", "LoadSeccomp", "SetCaps", "Exec"]
-    );
-    assert_eq!(
-        last_steps(filtered(errno, false, &["CAP_SYS_ADMIN"])),
-        ["SetCaps", "AwaitStart", "LoadSeccomp", "Exec"]
-    );
-    assert_eq!(
-        last_steps(filtered(notify, true, &[])),
-        ["SetCaps", "NoNewPrivs", "LoadSeccomp", "AwaitStart", "Exec"]
-    );
-    assert_eq!(
-        last_steps(filtered(notify, false, &[])),
-        ["SetCaps", "LoadSeccomp", "SetCaps", "AwaitStart", "Exec"]
-    );
-}
-
-#[test]
-fn filters_borrow_one_capability() {
-    snapshot("seccomp", &plan(filtered("SCMP_ACT_ERRNO", false, &["CAP_KILL"])).unwrap());
-}
-
-#[test]
-fn filters_that_the_kernel_would_refuse() {
-    // Every other number a condition of its own.
-    let args: Vec<Value> =
-        (0..5000).map(|value| json!({"index": 0, "value": value * 2, "op": "SCMP_CMP_EQ"})).collect();
-    let mut config = filtered("SCMP_ACT_ERRNO", true, &[]);
-    set(&mut config, "/linux/seccomp/syscalls/0/args", args.into());
-    let error = plan(config).map(drop).unwrap_err();
-    assert_eq!(error.pointer, "/linux/seccomp/syscalls");
-    assert!(error.message.contains("4096"), "{error}");
 }
