@@ -1,10 +1,11 @@
 //! Cgroups of version 2 that their container manages itself: who owns them, and what is refused all the same.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
-use conformance::{Bundle, Sandbox, View, corten_only, kernel, sandbox};
+use conformance::{Bundle, Container, Sandbox, View, corten_only, kernel, sandbox, skip};
 use serde_json::json;
 
 const FIRST: u32 = 100_000;
@@ -68,6 +69,32 @@ fn the_root_inside_owns_what_the_kernel_lists() {
     t.assert_clean();
 }
 
+/// systemd makes the cgroup, and it is given away all the same.
+#[test]
+fn a_scope_has_the_same_owner() {
+    let t = sandbox!();
+    if !Path::new("/run/systemd/system").exists() || !View::host_is_v2() {
+        skip!("this host does not run systemd with cgroup v2");
+    }
+    let (mut bundle, id) = (bundle(&t), t.id());
+    bundle.set("/linux/cgroupsPath", format!("system.slice:ct:{id}")).write();
+    let words = ["--systemd-cgroup", "run", "--detach", "--bundle"].map(OsStr::new);
+    let output = t.runtime(words).args([bundle.dir().as_os_str(), id.as_ref()]).run();
+    output.ok();
+    let c = Container::new(&t, id, output);
+    let dir = c.init().cgroup("").unwrap();
+    for (file, expected) in [(".", FIRST), ("cgroup.procs", FIRST), ("memory.max", 0), ("pids.max", 0)] {
+        assert_eq!(owner(dir.join(file)), expected, "{file}");
+    }
+    let made = c.shell(
+        "mkdir /sys/fs/cgroup/below && echo 0 >/sys/fs/cgroup/below/cgroup.procs && cat /proc/self/cgroup",
+    );
+    assert_eq!(made, "0::/below\n");
+    c.force_delete();
+    assert!(!dir.exists());
+    t.assert_clean();
+}
+
 /// Another user than root, and one that has no id outside.
 #[test]
 fn the_payloads_user_is_who_gets_it() {
@@ -110,7 +137,7 @@ fn one_that_was_there_stays_its_makers() {
 fn version_1_is_not_delegated() {
     let t = sandbox!();
     if View::host_is_v2() {
-        conformance::skip!("this host has no cgroup v1");
+        skip!("this host has no cgroup v1");
     }
     let c = t.launch(&bundle(&t));
     for controller in ["", "pids", "memory", "cpu"] {
