@@ -146,5 +146,7 @@ fn options_about_links_that_make_no_sense() {
         let mut bundle = links(&t);
         bundle.set("/mounts", json!([])).mount("/mnt", kind, t.path("host/link"), &options);
         assert_eq!(t.refused_at(&bundle), "/mounts/0/options", "{options:?}");
+        let check = t.runtime(["check", "--bundle"]).args([bundle.dir()]).run();
+        assert!(check.stdout().contains("copy-symlink"), "{}", check.report());
     }
 }

@@ -19,8 +19,31 @@ pub(super) fn check(mounts: &[Mount], list: &str, report: &mut Report) {
         if mount.is_bind() {
             settings(mount, &at, report);
         }
+        kinds(mount, &at, report);
+        if index > 0 && mount.destination.split('/').all(|part| matches!(part, "" | ".")) {
+            report
+                .error(format_args!("{at}/destination"), "only the first of the mounts can be the root")
+                .hint("give the root file system as the first mount, or as /root/path");
+        }
         id_maps::ranges(&mount.uid_mappings, &format!("{at}/uidMappings"), report);
         id_maps::ranges(&mount.gid_mappings, &format!("{at}/gidMappings"), report);
+    }
+}
+
+/// Options that mean something for one kind of mount alone.
+fn kinds(mount: &Mount, at: &str, report: &mut Report) {
+    let at = format!("{at}/options");
+    let has = |word: &str| mount.options.iter().any(|option| option == word);
+    let links = has("src-nofollow") || has("dest-nofollow");
+    if (links || has("copy-symlink")) && !mount.is_bind() {
+        report
+            .error(&at, "only a bind mount can have copy-symlink, src-nofollow and dest-nofollow")
+            .hint("give the option bind or rbind");
+    } else if links && has("copy-symlink") {
+        report.error(&at, "copy-symlink excludes src-nofollow and dest-nofollow");
+    }
+    if has("tmpcopyup") && mount.typ.as_deref() != Some("tmpfs") {
+        report.error(&at, "only a tmpfs can have tmpcopyup");
     }
 }
 

@@ -190,22 +190,14 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
-    /// Some options mean something for one kind of mount alone.
+    /// Mapped ids come from the mount's own fields or from an option with its value.
     fn consistent(&self) -> Result<(), Error> {
         let mapped = self.options.idmap.is_some() || !self.mount.uid_mappings.is_empty();
-        let links = self.options.source_link || self.options.target_link;
-        let misplaced = match () {
-            () if mapped && !self.is_bind() => "only the ids of a bind mount can be mapped",
-            () if (links || self.options.copy_link) && !self.is_bind() => {
-                "only a bind mount can have copy-symlink, src-nofollow and dest-nofollow"
-            }
-            () if links && self.options.copy_link => "copy-symlink excludes src-nofollow and dest-nofollow",
-            () if self.options.copy_up && self.mount.typ.as_deref() != Some("tmpfs") => {
-                "only a tmpfs can have tmpcopyup"
-            }
-            () => return Ok(()),
-        };
-        Err(Error::at(format!("{}/options", self.at), misplaced))
+        if mapped && !self.is_bind() {
+            let message = "only the ids of a bind mount can be mapped";
+            return Err(Error::at(format!("{}/options", self.at), message));
+        }
+        Ok(())
     }
 
     /// Whether links on the way to the target are refused: nothing that an image says may lead a mount of the
