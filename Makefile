@@ -29,7 +29,7 @@ TOPICS := cgroups events update limits systemd labels
 ENGINES := systemd:.(what|exec)|own.network|terminals|user.namespace|a.pod|build
 RUNS := integration engines engines-rootless runtime-tools runc runc-systemd runc-rootless runc-rootless-systemd
 
-.PHONY: release glibc aarch64 demo test deps lint unit integration tests suites runtime-tools machine conformance bench install clean
+.PHONY: release glibc aarch64 demo test deps lint unit instructions integration tests suites runtime-tools machine conformance bench install clean
 
 release:
 	$(FLAGS) cargo build --release --locked --target $(TARGET) -p corten
@@ -45,7 +45,7 @@ demo: release
 	$(FLAGS) cargo build --release --locked --target $(TARGET) -p demo
 	demo/run $(CORTEN) $(OUT)/$(TARGET)/release/demo
 
-test: deps lint unit integration runtime-tools machine
+test: deps lint unit instructions integration runtime-tools machine
 
 lint:
 	cargo fmt --all --check
@@ -53,6 +53,10 @@ lint:
 
 unit:
 	cargo test --locked --workspace --exclude conformance
+
+# The instructions of the pure part of a create, beside those that are stored: no other work of the machine disturbs these.
+instructions:
+	benches/instructions/check
 
 deps:
 	conformance/install-deps.sh

@@ -5,7 +5,7 @@ set -eu
 # busybox: the root filesystem of every bundle. Next to it peers, engines, helpers and oracles, whose tests are skipped without
 # them; what the suites are built and run with; what the virtual machine is made of.
 needed="busybox-static util-linux coreutils procps"
-wanted="strace runc crun containerd podman libseccomp-dev pkgconf \
+wanted="strace valgrind runc crun containerd podman libseccomp-dev pkgconf \
     mmdebstrap debian-archive-keyring bats jq gawk gcc libc6-dev iproute2 python3 \
     qemu-system-x86 e2fsprogs cpio xz-utils openssh-client"
 

@@ -17,9 +17,10 @@ usage: run [OPTION]... [NAME=PATH]...
 
   NAME=PATH        the programs to time; without any: those of corten, crun, runc and youki in PATH
   --view v1|v2     one view of cgroups only; v2 on a host of version 1 is a private mount namespace
-  --rounds N       how often each is timed, in turn (100)
+  --long           100 rounds, and the largest crowds: most of an hour. Without it the whole takes about seven minutes
+  --rounds N       how often each is timed, in turn (25); a case whose rounds take long has a part of that
   --rest MS        the pause before each command in the second pace (30)
-  --cases A,B      these cases only; `--cases help` lists them
+  --cases A,B      these cases only, the largest too; `--cases help` lists them
   --seccomp FILE   the `linux.seccomp` object of a config, for the case run-seccomp
   --also FILE      a results.json of another machine, to be shown in the same report; may be repeated
   --out DIR        where RESULTS.md, results.json and results.svg go
@@ -28,6 +29,8 @@ usage: run [OPTION]... [NAME=PATH]...
 /// What the command line asks for.
 pub(crate) struct Args {
     pub(crate) view: Option<View>,
+    /// Measure the cases that take long, too.
+    pub(crate) long: bool,
     pub(crate) rounds: usize,
     pub(crate) rest: Duration,
     pub(crate) cases: Vec<String>,
@@ -45,7 +48,8 @@ impl Args {
     pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self> {
         let mut args = Self {
             view: None,
-            rounds: 100,
+            long: false,
+            rounds: 25,
             rest: Duration::from_millis(30),
             cases: Vec::new(),
             seccomp: None,
@@ -64,6 +68,10 @@ impl Args {
             };
             match word.as_str() {
                 "--view" => args.view = Some(parsed(&value()?)?),
+                "--long" => {
+                    args.long = true;
+                    args.rounds = 100;
+                }
                 "--rounds" => args.rounds = parsed::<usize>(&value()?)?.max(1),
                 "--rest" => args.rest = Duration::from_millis(parsed(&value()?)?),
                 "--cases" => args.cases = value()?.split(',').map(str::to_owned).collect(),

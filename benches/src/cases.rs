@@ -22,28 +22,36 @@ type Round<'a> = Box<dyn FnMut(Pace) -> Result<Samples> + 'a>;
 /// A case: its name on the command line, and what prepares it for one program.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
+    /// It is measured in one of so many rounds.
+    every: usize,
+    /// It is left out unless asked for.
+    pub(crate) long: bool,
     stage: for<'a> fn(&'a Lab, &'a Subject) -> Result<Round<'a>>,
 }
 
 /// All of them.
 pub(crate) const CASES: [Case; 13] = [
-    Case { name: "lifecycle", stage: lifecycle },
-    Case { name: "delete-stopped", stage: delete_stopped },
-    Case { name: "run", stage: |lab, subject| run(lab, subject, "run", Shape::TRUE) },
-    Case { name: "run-seccomp", stage: run_seccomp },
-    Case { name: "exec", stage: exec },
-    Case { name: "exec-tty", stage: exec_tty },
-    Case { name: "look", stage: look },
-    Case { name: "run-107", stage: |lab, subject| run(lab, subject, "run, 107 mounts", with_binds(100)) },
+    case("lifecycle", lifecycle),
+    case("delete-stopped", delete_stopped),
+    case("run", |lab, subject| run(lab, subject, "run", Shape::TRUE)),
+    case("run-seccomp", run_seccomp),
+    case("exec", exec),
+    case("exec-tty", exec_tty),
+    case("look", look),
+    case("run-107", |lab, subject| run(lab, subject, "run, 107 mounts", with_binds(100))),
     Case {
-        name: "run-1007",
-        stage: |lab, subject| run(lab, subject, "run, 1007 mounts", with_binds(MAX_BINDS)),
+        every: 2,
+        ..case("run-1007", |lab, subject| run(lab, subject, "run, 1007 mounts", with_binds(MAX_BINDS)))
     },
-    Case { name: "run-1m", stage: |lab, subject| run(lab, subject, "run, config of 1 MB", BIG_CONFIG) },
-    Case { name: "crowd-100", stage: |lab, subject| crowd(lab, subject, 100) },
-    Case { name: "crowd-500", stage: |lab, subject| crowd(lab, subject, 500) },
-    Case { name: "crowd-1000", stage: |lab, subject| crowd(lab, subject, 1000) },
+    case("run-1m", |lab, subject| run(lab, subject, "run, config of 1 MB", BIG_CONFIG)),
+    Case { every: 3, ..case("crowd-100", |lab, subject| crowd(lab, subject, 100)) },
+    Case { every: 5, long: true, ..case("crowd-500", |lab, subject| crowd(lab, subject, 500)) },
+    Case { every: 5, long: true, ..case("crowd-1000", |lab, subject| crowd(lab, subject, 1000)) },
 ];
+
+const fn case(name: &'static str, stage: for<'a> fn(&'a Lab, &'a Subject) -> Result<Round<'a>>) -> Case {
+    Case { name, every: 1, long: false, stage }
+}
 
 const BIG_CONFIG: Shape = Shape { padding: 1 << 20, ..Shape::TRUE };
 
@@ -148,7 +156,7 @@ pub(crate) fn measure(lab: &Lab, subjects: &[&Subject], case: &Case) -> Vec<Row>
     let mut rows = Vec::new();
     for pace in Pace::ALL {
         let mut table = Table::default();
-        for _ in 0..lab.rounds {
+        for _ in 0..lab.rounds.div_ceil(case.every) {
             for (subject, stage) in &mut stages {
                 let Ok(round) = stage else { continue };
                 match turn(round, pace) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -34,6 +35,7 @@ impl Lab {
         let group = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let lab = Self { dir, group, hierarchies: view.hierarchies()?, rest, rounds, seccomp: None };
         lab.make_rootfs()?;
+        lab.make_state()?;
         for hierarchy in &lab.hierarchies {
             make_group(hierarchy, &lab.group)?;
         }
@@ -57,6 +59,11 @@ impl Lab {
         }
     }
 
+    /// Where the programs keep their state: a tmpfs, as `/run` is wherever engines run, whatever the disk below is like.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
     /// The processes in a container's cgroup.
     pub(crate) fn processes(&self, id: &str) -> Result<Vec<i32>> {
         let Some(hierarchy) = self.hierarchies.first() else { return Ok(Vec::new()) };
@@ -74,6 +81,13 @@ impl Lab {
                     && fs::read_to_string(group.join("cgroup.subtree_control"))
                         .is_ok_and(|text| text.split_whitespace().any(|name| name == "memory")))
         })
+    }
+
+    /// The mount goes with the mount namespace of the view.
+    fn make_state(&self) -> Result<()> {
+        let (state, none): (_, Option<&str>) = (self.state(), None);
+        fs::create_dir(&state).at(&state)?;
+        mount(Some("tmpfs"), &state, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, none).at(&state)
     }
 
     fn make_rootfs(&self) -> Result<()> {

@@ -50,13 +50,14 @@ pub(crate) fn section(args: &Args, dir: &Path) -> Result<()> {
     for (name, reason) in infos.iter().filter_map(|info| Some((&info.name, info.refusal.as_ref()?))) {
         eprintln!("{name} does not run here: {reason}");
     }
-    let wanted = |name: &str| args.cases.is_empty() || args.cases.iter().any(|case| case == name);
+    let named = |name: &str| args.cases.iter().any(|case| case == name);
+    let wanted = |name: &str, long: bool| named(name) || (args.cases.is_empty() && (args.long || !long));
     let mut rows = Vec::new();
-    for case in CASES.iter().filter(|case| wanted(case.name)) {
+    for case in CASES.iter().filter(|case| wanted(case.name, case.long)) {
         eprintln!("{}: {}", view.name(), case.name);
         rows.extend(measure(&lab, &able, case));
     }
-    for quantity in QUANTITIES.iter().filter(|quantity| wanted(quantity.name)) {
+    for quantity in QUANTITIES.iter().filter(|quantity| wanted(quantity.name, false)) {
         eprintln!("{}: {}", view.name(), quantity.name);
         rows.extend((quantity.measure)(&lab, &able));
     }

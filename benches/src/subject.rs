@@ -84,7 +84,7 @@ impl Subject {
 
     /// The directory of its state.
     pub(crate) fn state_root(&self, lab: &Lab) -> PathBuf {
-        lab.dir.join("state").join(&self.name)
+        lab.state().join(&self.name)
     }
 }
 

@@ -56,14 +56,14 @@ impl View {
         }
     }
 
-    /// Moves this process, and so its children, into the view. Called before any thread is started.
+    /// Moves this process, and so its children, into a mount namespace with the view. Called before any thread is started.
     pub(crate) fn enter(self) -> Result<()> {
-        if self == Self::V1 || is_v2(ROOT) {
-            return Ok(());
-        }
         let none: Option<&str> = None;
         unshare(CloneFlags::CLONE_NEWNS).at("a private mount namespace")?;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).at("/")?;
+        if self == Self::V1 || is_v2(ROOT) {
+            return Ok(());
+        }
         mount(Some(UNIFIED), ROOT, none, MsFlags::MS_BIND, none).at(ROOT)
     }
 
