@@ -6,6 +6,8 @@ use std::os::unix::fs::symlink;
 use conformance::{Container, Output, Sandbox, corten_only, kernel, sandbox};
 use serde_json::{Value, json};
 
+use crate::races::rounds;
+
 fn mounts(t: &Sandbox, operation: &str, id: &str, list: &Value) -> Output {
     let flags = ["--log-format", "json", "mounts", operation, id, "-"];
     t.runtime(flags).input(list.to_string()).run()
@@ -152,11 +154,6 @@ fn paths_stay_in_the_root_and_masks_stay() {
         assert!(refused(&output).starts_with("/0"), "{target}: {}", output.report());
     }
     assert_eq!(c.exec(["cat", "/proc/timer_list"]).ok(), "");
-}
-
-/// Rounds of races: ROUNDS, or enough to see that the race takes place.
-fn rounds() -> usize {
-    std::env::var("ROUNDS").map_or(60, |rounds| rounds.parse().expect("a number"))
 }
 
 #[test]

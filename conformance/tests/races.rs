@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::security::{Canaries, attempt, bundle_with_bare_dev};
 
-fn rounds() -> u32 {
+pub(crate) fn rounds() -> u32 {
     env::var("ROUNDS").ok().map_or(10, |rounds| rounds.parse().expect("ROUNDS"))
 }
 
