@@ -265,6 +265,8 @@ fn a_users_own_systemd_makes_the_cgroup() {
     assert_eq!(inside("tail /dev/zero; echo status $?").ok(), "status 137\n");
     let output = inside("for i in $(seq 25); do sleep 2 & done 2>&1; true");
     assert!((output.stdout() + &output.stderr()).contains("fork"), "{}", output.report());
+    let processes = || kernel::read(scope.join("cgroup.procs")).lines().count();
+    conformance::wait_until("the end of the others", || processes() == 1);
     inside("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done");
     assert_ne!(kernel::field(&kernel::read(scope.join("cpu.stat")).replace(' ', ":"), "nr_throttled"), "0");
     corten(&["update", "--pids-limit", "33", &id]).ok();

@@ -206,6 +206,10 @@ impl Manager for Cgroupfs {
         placement::beside(&self.saved, pid)
     }
 
+    fn move_by_manager(&self, _: i32) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     fn freeze(&self) -> Result<(), Error> {
         self.freezer()?.freeze()
     }

@@ -64,6 +64,9 @@ pub trait Manager: std::fmt::Debug + Send + Sync {
     /// container has made sub-cgroups its own one may take no processes any more.
     fn placement_beside(&self, pid: i32) -> Result<Placement, Error>;
 
+    /// Has somebody with more rights move a process into it, for a caller who may not: whether there is such a somebody.
+    fn move_by_manager(&self, pid: i32) -> Result<bool, Error>;
+
     /// Stops all its processes; an error if they have not stopped in time, and then they run again.
     fn freeze(&self) -> Result<(), Error>;
 

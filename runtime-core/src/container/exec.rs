@@ -9,7 +9,7 @@ use nix::poll::PollTimeout;
 use nix::sys::stat::Mode;
 
 use super::{Container, Exit, Status, agent, status, wait};
-use crate::cgroup::{self, Placement, SubCgroup};
+use crate::cgroup::{self, Manager, Placement, SubCgroup};
 use crate::check::{self, Finding};
 use crate::config::{self, Annotations};
 use crate::error::Error;
@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::launch::descriptors::Sources;
 use crate::launch::handshake::{self, Call, Stop};
 use crate::launch::{self, Child, Payload};
-use crate::plan::{self, HookState, Plan};
+use crate::plan::{self, HookState, Plan, StepError};
 use crate::seccomp;
 use crate::state::{Lock, Record, RootMount};
 use crate::sys;
@@ -185,16 +185,11 @@ impl Container {
                 let pid = record.init.as_ref().map_or(0, |init| init.identity.pid);
                 joining.run(&cgroup.placement_beside(pid)?)
             }
-            // An unprivileged caller of another service or session may not bring processes into the container's cgroup, which
-            // is of no matter where it limits nothing.
+            // An unprivileged caller of another service or session may not bring processes into the container's cgroup.
             Err(Error::Enter(error))
-                if error.step == "Fork"
-                    && error.errno == Some(Errno::EACCES as i32)
-                    && subs.is_empty()
-                    && cgroup::limits_nothing(&record.resources) =>
+                if error.step == "Fork" && error.errno == Some(Errno::EACCES as i32) && subs.is_empty() =>
             {
-                log::debug!("not in the container's cgroup: {error}");
-                joining.run(&Placement::default())
+                joining.run_outside(cgroup.as_ref(), error)
             }
             // Perhaps at its birth into the cgroup, as launch/spawn.rs says: let it go there itself.
             Err(Error::InitDied(_)) if placement.into.is_some() => {
@@ -218,6 +213,22 @@ struct Joining<'a> {
 }
 
 impl Joining<'_> {
+    /// Where the process cannot be born in the container's cgroup: systemd may move it there while it waits. To go without the
+    /// cgroup is of no matter where that limits nothing.
+    fn run_outside(&self, cgroup: &dyn Manager, refused: StepError) -> Result<Prepared, Error> {
+        let prepared = self.run(&Placement::default())?;
+        let moved = prepared.child.as_ref().map_or(Ok(false), |child| cgroup.move_by_manager(child.pid));
+        match moved {
+            Ok(true) => Ok(prepared),
+            _ if cgroup::limits_nothing(&self.record.resources) => {
+                log::debug!("not in the container's cgroup: {refused}");
+                Ok(prepared)
+            }
+            Ok(false) => Err(Error::Enter(refused)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The container's root, where it is not that of its mount namespace.
     fn root(&self, host: &Host) -> Result<Option<OwnedFd>, Error> {
         let Some(init) = self.record.init.as_ref().filter(|_| self.record.root != RootMount::Own) else {

@@ -224,6 +224,9 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         _ => return None,
     }
     match (step, report.value as i32) {
+        (Step::Fork { cgroup: Some(_) }, libc::EACCES) => {
+            Some("the caller may not bring processes from its own cgroup into the container's")
+        }
         (Step::BindMount { .. }, libc::EPERM) if report.index != 0 => {
             Some("leave the option out: in a user namespace the mount stays as the host has it")
         }

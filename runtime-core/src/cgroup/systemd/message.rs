@@ -104,8 +104,11 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// Appends a value of a basic type.
+    /// Appends a value.
     pub(super) fn with(mut self, value: &Value) -> Self {
+        if matches!(value, Value::Array(..)) {
+            self.signature.push('a');
+        }
         self.signature.push_str(value.kind());
         self.put(value);
         self

@@ -222,6 +222,13 @@ impl Manager for Systemd {
         self.files.placement_beside(pid)
     }
 
+    fn move_by_manager(&self, pid: i32) -> Result<bool, Error> {
+        let pids = Value::Array("u", vec![Value::Uint32(pid.unsigned_abs())]);
+        let unit = Body::default().with(&Value::string(&*self.unit.name)).with(&Value::string(""));
+        let moved = Bus::connect(&self.unit.bus)?.manager("AttachProcessesToUnit", unit.with(&pids));
+        moved.map(|_| true).map_err(|failure| failure.during(format!("attach to {}", self.unit.name)))
+    }
+
     fn freeze(&self) -> Result<(), Error> {
         self.files.freeze()
     }
