@@ -53,7 +53,8 @@ pub(crate) fn attach(tree: &Fd, target: &Fd, root: &Root, path: &CStr) -> Result
     }
     let mounted = sys::statx(tree.raw(), c"")?;
     // What is mounted, or mounted over, may be a symbolic link itself.
-    let link = [mounted.kind(), sys::statx(target.raw(), c"")?.kind()].contains(&S_IFLNK);
+    let link = mounted.kind() == S_IFLNK
+        || mounted.kind() != S_IFDIR && sys::statx(target.raw(), c"")?.kind() == S_IFLNK;
     let there = root.open_with(path, if link { O_PATH | O_NOFOLLOW } else { O_PATH })?;
     let there = sys::statx(there.raw(), c"")?;
     if there.mnt_id == mounted.mnt_id { Ok(()) } else { Err(Fault::check(Check::MountMoved)) }
