@@ -18,7 +18,8 @@ use crate::{Bundle, View, kernel, runtime, tool};
 /// Prints why a test is skipped, and adds a line to the file that `CONFORMANCE_SKIPS` names.
 pub fn note_skip(reason: &str) {
     let thread = std::thread::current();
-    let line = format!("skipped: {}: {reason}\n", thread.name().unwrap_or("a test"));
+    let reason: Vec<_> = reason.split_whitespace().collect();
+    let line = format!("skipped: {}: {}\n", thread.name().unwrap_or("a test"), reason.join(" "));
     eprint!("{line}");
     if let Some(path) = env::var_os("CONFORMANCE_SKIPS") {
         let file = OpenOptions::new().create(true).append(true).open(path);

@@ -51,7 +51,8 @@ fn from_create_to_delete(view: View) {
     c.call("pause").ok();
     assert_eq!(c.status(), "paused");
     c.call("resume").ok();
-    t.runtime(["update", "--pids-limit", "-1", c.id()]).run().success();
+    let updated = t.runtime(["update", "--pids-limit", "-1", c.id()]).run();
+    assert!(updated.success() || updated.stderr().contains("is not available"), "{}", updated.report());
     assert_eq!(bus.calls().first().map(String::as_str), Some("Hello"));
     c.force_delete();
     assert_eq!(bus.calls(), ["Hello", "AddMatch", "StopUnit"]);
@@ -135,7 +136,9 @@ fn a_failed_update(view: View) {
     let output = create(&t, &bus, &bundle(&t, &id), &id).run();
     output.ok();
     let c = Container::new(&t, id, output);
-    let Some(dir) = c.init().cgroup(if view.is_v2() { "" } else { "pids" }) else { return };
+    let Some(dir) = c.init().cgroup(if view.is_v2() { "" } else { "pids" }) else {
+        conformance::skip!("no such cgroup")
+    };
     if !dir.join("pids.max").exists() {
         conformance::skip!("no controller of processes in this view");
     }

@@ -487,14 +487,13 @@ fn what_holds_a_cgroup_is_named(view: View) {
     }
     let c = limited(&t, &[]);
     let dir = c.init().cgroup("cpuset").unwrap();
-    let mut guest = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-    fs::write(dir.join("cgroup.procs"), guest.id().to_string()).unwrap();
+    // It ends with the test, whatever becomes of that.
+    let guest = t.command(["sleep", "1000"]).spawn();
+    fs::write(dir.join("cgroup.procs"), guest.pid().to_string()).unwrap();
     let stderr = t.runtime(["delete", "--force", c.id()]).run().fails(1);
-    let text = format!("1 process(es) found in {}: {}", dir.display(), guest.id());
+    let text = format!("1 process(es) found in {}: {}", dir.display(), guest.pid());
     assert!(stderr.contains(&text), "{stderr}");
-    fs::write(root.join("cgroup.procs"), guest.id().to_string()).unwrap();
+    fs::write(root.join("cgroup.procs"), guest.pid().to_string()).unwrap();
     c.force_delete();
     t.assert_clean();
-    guest.kill().unwrap();
-    guest.wait().unwrap();
 }

@@ -143,7 +143,7 @@ fn podman() {
     };
     podman(&["load", "-i", image(&t).to_str().unwrap()]).run().ok();
     let limits = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096"];
-    let free = ["--net", "none", "--log-driver", "k8s-file", "--security-opt", "seccomp=unconfined"];
+    let free = ["--net", "none", "--log-driver", "k8s-file"];
     let run = |flags: &[&str], args: &[&str]| {
         podman(&["run"]).args(limits).args(free).args(flags).args([IMAGE]).args(args).run()
     };

@@ -52,6 +52,8 @@ fn exit_codes_and_standard_streams() {
     c.exec(["sh", "-c", "exit 7"]).fails(7);
     c.exec(["sh", "-c", "kill -9 $$"]).fails(137);
     c.exec(["sh", "-c", "kill -15 $$"]).fails(143);
+    // One of the real-time signals, which not every library knows.
+    c.exec(["sh", "-c", "kill -40 $$"]).fails(168);
     let input = "many lines\n".repeat(50_000);
     let output = c.exec_with([], ["sh", "-c", "cat; echo problem >&2"]).input(input.clone()).run();
     assert!(output.ok() == input, "the copied text differs");

@@ -317,6 +317,19 @@ fn a_time_limit_ends_the_hook() {
 }
 
 #[test]
+fn a_time_limit_beyond_all_clocks_is_none() {
+    let t = sandbox!();
+    let (mut bundle, shared) = bundle_with_shared_directory(&t);
+    for kind in ["prestart", "createContainer"] {
+        let mut hook = shell(&format!("echo {kind} >>'{}/log'", shared.display()));
+        hook["timeout"] = json!(i64::MAX);
+        bundle.push(&format!("/hooks/{kind}"), hook);
+    }
+    t.create(&bundle).force_delete();
+    assert_eq!(lines(&shared.join("log")), ["prestart", "createContainer"]);
+}
+
+#[test]
 fn a_time_limit_reaches_the_whole_group() {
     corten_only!(); // rule D22; runc kills one process
     let t = sandbox!();

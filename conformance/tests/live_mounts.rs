@@ -58,6 +58,10 @@ fn mounts_come_and_go() {
     assert!(c.exec(["touch", "/data/one/below/new"]).stderr().contains("Read-only"));
     assert!(c.exec(["touch", "/scratch/new"]).stderr().contains("Read-only"));
     assert_eq!(c.exec(["stat", "-c", "%a", "/scratch"]).ok(), "750\n");
+    // Never writable, not even before it was settled: the file system itself is read-only.
+    let table = kernel::read(format!("/proc/{}/mountinfo", c.pid()));
+    let scratch = table.lines().find(|line| line.contains(" /scratch ")).unwrap();
+    assert!(scratch.contains(" - tmpfs tmpfs ro,"), "{scratch}");
     assert!(!c.exec(["sh", "-c", "echo more >> /data/file"]).stderr().contains("Read-only"));
     assert_eq!(kernel::read("/proc/self/mounts").lines().count(), before, "nothing is mounted on the host");
     change(&t, "remove", &c, &list).ok();
@@ -123,6 +127,20 @@ fn all_are_made_or_none() {
         output.report()
     );
     assert_eq!(kernel::read(format!("/proc/{}/mounts", c.pid())), before);
+}
+
+#[test]
+fn sources_in_the_root_are_refused() {
+    corten_only!();
+    let t = sandbox!();
+    let (mut bundle, _) = prepared(&t);
+    bundle.args(["sh", "-c", "ln -s / /data; sleep 1000"]);
+    let c = t.launch(&bundle);
+    conformance::wait_until("the link", || c.exec(["readlink", "/data"]).success());
+    // The host's side would follow the link to the host's root.
+    let list = json!([{"destination": "/mnt", "type": "bind", "source": bundle.inside("/data"), "options": ["rbind"]}]);
+    assert_eq!(refused(&change(&t, "add", &c, &list)), "/0/source");
+    assert!(!has_mount(&c, "/mnt"));
 }
 
 #[test]

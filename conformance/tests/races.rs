@@ -4,16 +4,19 @@
 //! `ROUNDS` is the number of containers of each test (without: a few); 2000 is what a release is tested with.
 
 use std::env;
+use std::ffi::CString;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use conformance::{Bundle, Output, Sandbox, corten_only, kernel, sandbox};
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::json;
 
@@ -21,6 +24,16 @@ use crate::security::{Canaries, attempt, bundle_with_bare_dev};
 
 pub(crate) fn rounds() -> u32 {
     env::var("ROUNDS").ok().map_or(10, |rounds| rounds.parse().expect("ROUNDS"))
+}
+
+/// Exchanges two names: `renameat2(RENAME_EXCHANGE)`, for which nix has a wrapper with glibc alone.
+#[allow(unsafe_code)]
+fn exchange(one: &Path, other: &Path) -> nix::Result<()> {
+    let [one, other] = [one, other].map(|path| CString::new(path.as_os_str().as_bytes()).expect("no NUL"));
+    let (here, flags) = (libc::AT_FDCWD, libc::RENAME_EXCHANGE);
+    // SAFETY: both names end with a NUL and live through the call.
+    let done = unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), flags) };
+    Errno::result(done).map(drop)
 }
 
 /// Exchanges pairs of names until it is dropped, at changing intervals.
@@ -38,7 +51,7 @@ impl Racer {
             while !seen.load(Ordering::Relaxed) {
                 for (one, other) in &pairs {
                     // What the other side does meanwhile may take a name away for a moment.
-                    let _ = renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE);
+                    let _ = exchange(one, other);
                 }
                 random ^= random << 13;
                 random ^= random >> 17;

@@ -34,6 +34,18 @@ pub(crate) fn keep_ended_children() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
+/// A child that has ended and is not reaped yet.
+pub(crate) fn ended_child() -> Option<i32> {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the kernel fills the structure, which has its full size; zeroes are a value of it, and mean no child.
+    let pid = unsafe {
+        let found = libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags);
+        if found == 0 { info.assume_init().si_pid() } else { 0 }
+    };
+    (pid != 0).then_some(pid)
+}
+
 /// The size of a terminal's window.
 pub(crate) fn window_size(terminal: impl AsFd) -> nix::Result<Winsize> {
     let mut size = Winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };

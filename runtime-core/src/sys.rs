@@ -259,6 +259,20 @@ pub(crate) fn prlimit(pid: i32, resource: u32, new: Option<(u64, u64)>) -> nix::
     Ok((old.rlim_cur, old.rlim_max))
 }
 
+/// Waits for the end of a child behind a pidfd and reaps it: `CLD_*`, and the exit status or the signal, of which nix does not
+/// know the real-time ones.
+pub(crate) fn wait_end(pidfd: BorrowedFd<'_>) -> nix::Result<(i32, i32)> {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let (flags, fd) = (libc::WEXITED | libc::__WALL, pidfd.as_raw_fd() as libc::id_t);
+    // SAFETY: the kernel fills the structure, which has its full size.
+    Errno::result(unsafe { libc::waitid(libc::P_PIDFD, fd, info.as_mut_ptr(), flags) })?;
+    // SAFETY: zeroes are a value of the structure, and after success its fields are those of SIGCHLD.
+    unsafe {
+        let info = info.assume_init();
+        Ok((info.si_code, info.si_status()))
+    }
+}
+
 /// The `CLONE_NEW*` bit of the namespace that a descriptor refers to; ENOTTY where it refers to none.
 pub(crate) fn namespace_kind(fd: impl AsFd) -> nix::Result<u32> {
     /// `NS_GET_NSTYPE` of ioctl_nsfs(2).

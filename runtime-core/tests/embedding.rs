@@ -17,6 +17,23 @@ use serde_json::{Value, json};
 /// One test at a time: busy threads would spoil the other's times.
 static ALONE: Mutex<()> = Mutex::new(());
 
+/// A logger with a lock, as many programs have one.
+struct Lines(Mutex<usize>);
+
+impl log::Log for Lines {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        *self.0.lock().unwrap() += record.args().to_string().len();
+    }
+
+    fn flush(&self) {}
+}
+
+static LOGGER: Lines = Lines(Mutex::new(0));
+
 /// A bundle and a state root that go away with the value.
 struct Place(PathBuf);
 
@@ -137,6 +154,8 @@ fn three_hundred_containers_among_eight_busy_threads() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new("threads");
     let (runtime, bundle) = (place.runtime(), place.bundle());
+    log::set_logger(&LOGGER).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for number in 0..8 {

@@ -43,10 +43,16 @@ impl<'a> NewContainer<'a> {
         has_terminal(&self.bundle.spec)
     }
 
-    /// Whether its start may take a while: hooks run, or its process has to say that it is ready.
+    /// Whether its start may take a while: hooks run, its process has to say that it is ready, or an agent decides over its calls.
     pub(super) fn starts_slowly(&self) -> bool {
         let hooks = &self.bundle.spec.hooks;
-        notify_socket().is_some() || !hooks.start_container.is_empty() || !hooks.poststart.is_empty()
+        let linux = self.bundle.spec.linux.as_ref();
+        let profile = linux.and_then(|linux| linux.seccomp.as_ref());
+        let listens = profile.is_some_and(|profile| profile.listener_path.is_some());
+        notify_socket().is_some()
+            || listens
+            || !hooks.start_container.is_empty()
+            || !hooks.poststart.is_empty()
     }
 
     /// The user and the group that are root inside.

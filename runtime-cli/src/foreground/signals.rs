@@ -2,12 +2,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use crate::failure::Failure;
+use crate::sys;
 
 /// All signals that would otherwise end or interrupt the command.
 pub(super) struct Signals(SignalFd);
@@ -58,9 +60,10 @@ impl AsFd for Signals {
 
 /// Reaps adopted orphans, but not the process in the foreground: how that one ended is still to be asked.
 pub(super) fn reap_all_but(pid: i32) {
-    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    while let Ok(WaitStatus::Exited(ended, _) | WaitStatus::Signaled(ended, ..)) = waitid(Id::All, look) {
-        if ended == Pid::from_raw(pid) || waitpid(ended, Some(WaitPidFlag::WNOHANG)).is_err() {
+    while let Some(ended) = sys::ended_child() {
+        // To nix a real-time signal is an end that cannot be: EINVAL, of a process that is reaped all the same.
+        let reap = || waitpid(Pid::from_raw(ended), Some(WaitPidFlag::WNOHANG));
+        if ended == pid || reap().is_err_and(|errno| errno != Errno::EINVAL) {
             return;
         }
     }

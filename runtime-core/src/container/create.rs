@@ -274,7 +274,6 @@ impl Making<'_> {
                 Some(namespace) => id_maps::settle(child, namespace),
                 None => Ok(()),
             },
-            Call::At(_) => Ok(()),
             Call::Cloned => {
                 self.note(child)?;
                 Ok(launch::set_limits(child.pid, plan.host())?)

@@ -8,7 +8,7 @@ use nix::libc::SIGKILL;
 use nix::poll::PollTimeout;
 use nix::sys::stat::Mode;
 
-use super::{Container, Exit, Status, agent, status, wait};
+use super::{Container, Exit, Status, agent, end, reap, status};
 use crate::cgroup::{self, Manager, Placement, SubCgroup};
 use crate::check::{self, Finding};
 use crate::config::{self, Annotations};
@@ -77,7 +77,7 @@ impl Process {
     /// # Errors
     /// [`Error::System`].
     pub fn wait(&mut self) -> Result<Exit, Error> {
-        wait::reap(self.pidfd.as_fd())
+        reap(self.pidfd.as_fd())
     }
 }
 
@@ -116,12 +116,6 @@ impl Drop for Prepared {
             end(&child);
         }
     }
-}
-
-/// Ends a process that is not wanted after all, if it has not ended already.
-fn end(child: &Child) {
-    let ended = sys::pidfd_send_signal(&child.pidfd, SIGKILL).map(|()| wait::reap(child.pidfd.as_fd()));
-    log::trace!("{} is not executed: {ended:?}", child.pid);
 }
 
 /// Ends a process that has failed; why it has.

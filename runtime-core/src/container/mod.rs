@@ -33,7 +33,7 @@ pub use state::{State, Status};
 pub use stats::Stats;
 pub use update::Changes;
 pub use wait::Exit;
-pub(crate) use wait::reap;
+pub(crate) use wait::{end, reap};
 
 use crate::cgroup;
 use crate::config;

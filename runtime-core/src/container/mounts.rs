@@ -1,12 +1,14 @@
 //! Mounts made in a running container, and taken from it.
 
+use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::libc::SIGKILL;
 
 use super::{Container, Status, reap, status};
-use crate::check::{self, Finding};
+use crate::check::{self, Finding, Severity};
 use crate::config::Mount;
 use crate::error::Error;
 use crate::host::Host;
@@ -14,7 +16,7 @@ use crate::launch::descriptors::Sources;
 use crate::launch::handshake::{self, Stop};
 use crate::launch::{self, Payload};
 use crate::plan::{self, Facts, Plan, Running};
-use crate::state::RootMount;
+use crate::state::{Record, RootMount};
 use crate::sys;
 
 type Planner = fn(&[Mount], &Facts, &Running<'_>) -> Result<Plan, plan::Error>;
@@ -35,6 +37,7 @@ impl Container {
             log::warn!("{warning}");
         }
         let _lock = self.entry.lock_exclusive()?;
+        sources_outside(mounts, &self.entry.read()?)?;
         self.change_mounts(mounts, plan::mounts_added).inspect_err(|error| {
             let made = mounts.get(..failed_at(error)).unwrap_or_default();
             if let Err(error) = self.change_mounts(made, plan::mounts_removed) {
@@ -85,6 +88,28 @@ impl Container {
             Err(Stop::Died(exit)) => Err(Error::InitDied(format!("ended without a word: {exit:?}"))),
         }
     }
+}
+
+/// Refuses sources in the root file system: the container may turn their paths into links, and the host's side follows those.
+fn sources_outside(mounts: &[Mount], record: &Record) -> Result<(), Error> {
+    let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let rootfs = identity(&record.rootfs);
+    let sources =
+        mounts.iter().enumerate().filter_map(|(index, mount)| Some((index, mount.source.as_ref()?)));
+    for (index, source) in sources {
+        let path = record.bundle.join(source);
+        if rootfs.is_some() && path.ancestors().any(|directory| identity(directory) == rootfs) {
+            return Err(Error::Config(vec![Finding {
+                pointer: format!("/{index}/source"),
+                severity: Severity::Error,
+                message: format!(
+                    "{source:?} lies in the root file system, whose paths the container can change"
+                ),
+                hint: Some("give a file or directory outside of it".to_owned()),
+            }]));
+        }
+    }
+    Ok(())
 }
 
 /// The place in the list of the mount that failed, where the ones before it were made.

@@ -1,14 +1,15 @@
 //! Waiting for a process that this program has made.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::libc::{CLD_EXITED, SIGKILL};
 use nix::poll::PollTimeout;
-use nix::sys::wait::{Id as WaitId, WaitPidFlag, WaitStatus, waitid};
 
 use super::Container;
 use crate::error::Error;
+use crate::launch::Child;
 use crate::sys::{self, ended};
 
 /// How a process ended.
@@ -39,16 +40,22 @@ impl Container {
 pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Result<Exit, Error> {
     let failed = Error::system("wait for", "container process");
     loop {
-        match waitid(WaitId::PIDFd(pidfd), WaitPidFlag::WEXITED | WaitPidFlag::__WALL) {
-            Ok(WaitStatus::Exited(_, code)) => return Ok(Exit::Code(code)),
-            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Exit::Signal(signal as i32)),
-            Ok(_) | Err(Errno::EINTR) => {}
+        match sys::wait_end(pidfd) {
+            Ok((CLD_EXITED, code)) => return Ok(Exit::Code(code)),
+            Ok((_, signal)) => return Ok(Exit::Signal(signal)),
+            Err(Errno::EINTR) => {}
             Err(Errno::ECHILD) => {
                 return ended(pidfd, PollTimeout::NONE).map(|_| remembered(pidfd)).map_err(failed);
             }
             Err(errno) => return Err(failed(errno)),
         }
     }
+}
+
+/// Ends a process that is not wanted after all, if it has not ended already, and reaps it.
+pub(crate) fn end(child: &Child) {
+    let ended = sys::pidfd_send_signal(&child.pidfd, SIGKILL).map(|()| reap(child.pidfd.as_fd()));
+    log::trace!("{} is not executed: {ended:?}", child.pid);
 }
 
 /// How a process ended that somebody else has reaped, or the kernel at once: what its pidfd remembers from Linux 6.15 on.

@@ -57,7 +57,12 @@ pub(crate) fn attach(tree: &Fd, target: &Fd, root: &Root, path: &CStr) -> Result
         || mounted.kind() != S_IFDIR && sys::statx(target.raw(), c"")?.kind() == S_IFLNK;
     let there = root.open_with(path, if link { O_PATH | O_NOFOLLOW } else { O_PATH })?;
     let there = sys::statx(there.raw(), c"")?;
-    if there.mnt_id == mounted.mnt_id { Ok(()) } else { Err(Fault::check(Check::MountMoved)) }
+    if there.mnt_id != mounted.mnt_id {
+        // It is not to stay where somebody has led it: this process ends, but what it joined may go on.
+        let _ = sys::fchdir(tree.raw()).and_then(|_| sys::umount2(c".", MNT_DETACH));
+        return Err(Fault::check(Check::MountMoved));
+    }
+    Ok(())
 }
 
 /// A directory over a file, or a file over a directory, is ENOTDIR to `mount(2)` and to everybody who reads its

@@ -19,7 +19,7 @@ use super::descriptors::Sources;
 use super::handshake::{self, Stop};
 use super::{Payload, launch};
 use crate::config::Hook;
-use crate::container::{Exit, reap};
+use crate::container::{Exit, end, reap};
 use crate::error::{Error, errno_text};
 use crate::plan::{self, HookState};
 
@@ -74,16 +74,24 @@ fn execute(
     match executed {
         Ok(()) => {}
         Err(Stop::Step(error)) => {
+            end(&child);
             return Ok(Err(error.errno.map_or(error.message, |errno| errno_text(Errno::from_raw(errno)))));
         }
         Err(Stop::Died(exit)) => return Ok(Err(format!("ended before it was executed: {exit:?}"))),
-        Err(Stop::Host(error)) => return Err(error),
+        Err(Stop::Host(error)) => {
+            end(&child);
+            return Err(error);
+        }
     }
     let deadline = hook.timeout.and_then(|seconds| u64::try_from(seconds).ok());
-    let deadline = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    // A time that no clock can tell is none.
+    let deadline = deadline.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
     let (end, said) = match watch(child.pidfd.as_fd(), stderr, deadline, init) {
         Ok(watched) => watched,
-        Err(errno) => return Ok(Err(errno_text(errno))),
+        Err(errno) => {
+            end(&child);
+            return Ok(Err(errno_text(errno)));
+        }
     };
     if end != End::Own {
         // The leader is not reaped yet, so the group is still its own.

@@ -1,11 +1,9 @@
 //! The file that init is executed from: init itself with its program behind it, which nobody can change any more.
 
-#![allow(unsafe_code)]
-
 use std::env;
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -18,11 +16,13 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::Error;
 use crate::init::abi::MOUNT_ATTR_RDONLY;
 use crate::init::fault::Fault;
-use crate::init::{self, mount};
+use crate::init::mount;
+use crate::sys;
 use crate::wire::{Attrs, TRAILER_MAGIC, TRAILER_SIZE};
 
 /// Init, as the build script compiled it.
 static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
+const _: () = assert!(INIT.len() < 64 * 1024, "init is to stay small");
 
 /// How an image comes to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,8 @@ pub(crate) fn program(mut image: File) -> Option<Vec<u8>> {
 fn write(file: OwnedFd, content: Content<'_>) -> Result<OwnedFd, Errno> {
     let mut file = File::from(file);
     let failed = |error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-    let mut written = file.write_vectored(&content.map(IoSlice::new)).map_err(failed)?;
+    let parts = content.map(IoSlice::new);
+    let mut written = sys::again(|| file.write_vectored(&parts).map_err(failed))?;
     for part in content {
         let rest = part.get(written..).unwrap_or_default();
         written = written.saturating_sub(part.len());
@@ -130,7 +131,7 @@ fn memfd(content: Content<'_>) -> Result<OwnedFd, Errno> {
 
 fn on_tmpfs(content: Content<'_>) -> Result<OwnedFd, Errno> {
     let errno = |fault: Fault| Errno::from_raw(fault.value() as i32);
-    let tree = owned(mount::tmpfs([(c"mode", c"0700")]).map_err(errno)?);
+    let tree = sys::adopt(mount::tmpfs([(c"mode", c"0700")]).map_err(errno)?);
     let create = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
     // A file that somebody can write to is not executed: the writer is closed first.
     drop(write(openat(&tree, "init", create, Mode::S_IRUSR | Mode::S_IXUSR)?, content)?);
@@ -138,12 +139,6 @@ fn on_tmpfs(content: Content<'_>) -> Result<OwnedFd, Errno> {
     unlinkat(&tree, "init", UnlinkatFlags::NoRemoveDir)?;
     mount::set(tree.as_raw_fd(), &Attrs { set: MOUNT_ATTR_RDONLY, ..Attrs::default() }).map_err(errno)?;
     Ok(file)
-}
-
-/// Takes over a descriptor of the stubs.
-fn owned(fd: init::sys::Fd) -> OwnedFd {
-    // SAFETY: the stub's owner gives the open descriptor up.
-    unsafe { OwnedFd::from_raw_fd(fd.into_raw()) }
 }
 
 fn unnamed(content: Content<'_>) -> Result<OwnedFd, Errno> {

@@ -54,8 +54,11 @@ impl Moved {
             return Err(("give the container's name to", Errno::EEXIST));
         }
         self.outside.move_link(host.index, pid, &device.new_name).map_err(of("move"))?;
-        // It may have another number there, and a name that the kernel has made of a pattern.
-        let is_new = |interface: &Interface| before.iter().all(|known| known.index != interface.index);
+        // It may have another number there; a name that is a pattern is the kernel's to complete.
+        let is_new = |interface: &Interface| match device.new_name.contains('%') {
+            true => before.iter().all(|known| known.index != interface.index),
+            false => interface.name == device.new_name,
+        };
         let inside = find(&self.inside, is_new, "find in the container")?.index;
         self.links.push(Link { host, addresses, inside });
         let Some(Link { addresses, .. }) = self.links.last() else { return Ok(()) };

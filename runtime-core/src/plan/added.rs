@@ -39,7 +39,6 @@ pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> R
         in_user_namespace: running.namespaces & USER != 0,
         ids: UserIds { maps: running.id_maps, file: joined.then_some(running.user_namespace) },
     };
-    let mut deferred = Vec::new();
     for (index, mount) in mounts.iter().enumerate() {
         let entry = Entry::read(mount, format!("/{index}"), None)?;
         let refuse = |field: &str, why: &str| Err(Error::at(format!("{}/{field}", entry.at), why));
@@ -60,12 +59,14 @@ pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> R
                     "a file system of the kernel's own cannot be added to a running container",
                 );
             }
-            Some(kind) => deferred.extend(entry.filesystem(&mut builder, kind, None)?),
+            _ if entry.options.copy_up && entry.options.read_only() => {
+                return refuse("options", "tmpcopyup writes to what would be read-only from the beginning");
+            }
+            Some(kind) => {
+                entry.filesystem(&mut builder, kind, None, true)?;
+            }
             None => return refuse("type", "the filesystem type is missing"),
         }
-    }
-    for mount in deferred {
-        mount.settle(&mut builder);
     }
     builder.add("", Step::AwaitStart { gate: None });
     Ok(builder.finish())

@@ -146,7 +146,9 @@ fn version_one(builder: &mut Builder, entry: &Entry<'_>, controllers: &[String],
 }
 
 fn bind(builder: &mut Builder, entry: &Entry<'_>, source: &Path, target: &str) {
-    let attrs = entry.options.attrs;
+    // On version 1 each hierarchy below is a mount of its own.
+    let given = entry.options.attrs;
+    let attrs = Attrs { set_all: given.set_all | given.set & (READ_ONLY.set | HARMLESS), ..given };
     let bind = Bind { source, recursive: true, attrs, target, nofollow: true, ..Bind::default() };
     builder.bind(entry.at.clone(), &bind);
 }

@@ -102,7 +102,7 @@ pub(super) fn root(
             entry.bind(builder, &around).map(|()| None)
         }
         Some("proc" | "sysfs" | "cgroup") | None => refuse("this is no file system for a root"),
-        Some(fstype) => entry.filesystem(builder, fstype, MountLabel::of(spec)),
+        Some(fstype) => entry.filesystem(builder, fstype, MountLabel::of(spec), false),
     }
 }
 
@@ -128,7 +128,7 @@ pub(super) fn plan(
             _ if entry.options.remount => entry.remount(builder)?,
             _ if entry.is_bind() => entry.bind(builder, &around)?,
             Some("cgroup") => cgroup_mount::plan(builder, &entry, namespaces, options)?,
-            Some(fstype) => deferred.extend(entry.filesystem(builder, fstype, label)?),
+            Some(fstype) => deferred.extend(entry.filesystem(builder, fstype, label, false)?),
             None => {
                 let error = Error::at(format!("{}/type", entry.at), "the filesystem type is missing");
                 return Err(error.hint("for a bind mount give the option bind or rbind"));
@@ -238,11 +238,13 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
+    /// Makes a file system; `running`: in a container whose payload may be at it already.
     pub(super) fn filesystem(
         &self,
         builder: &mut Builder,
         fstype: &str,
         label: Option<MountLabel<'_>>,
+        running: bool,
     ) -> Result<Option<Deferred>, Error> {
         let context = label.and_then(|label| label.context(fstype));
         let mut words = self.settings();
@@ -260,8 +262,10 @@ impl<'a> Entry<'a> {
             return Ok(None);
         }
 
-        // Mounts, devices and the working directory may have to be made below these.
-        let defer = self.options.read_only() && (fstype == "tmpfs" || self.target == "/dev" || is_root);
+        // Mounts, devices and the working directory may have to be made below these; in a running container they may not
+        // be writable for a moment.
+        let written_to = fstype == "tmpfs" || self.target == "/dev" || is_root;
+        let defer = !running && self.options.read_only() && written_to;
         let slot = match () {
             () if is_root => Some(0),
             () if defer => Some(builder.slot(&self.at)?),

@@ -32,8 +32,6 @@ numbered! {
         Placed = 1,
         /// The mounts are made and the root is not yet pivoted: hooks in the runtime's namespaces.
         Mounted = 2,
-        /// Everything that the host side reads through init's `/proc` entry can be read.
-        Prepared = 3,
         /// Nothing is done yet: somebody else moves init into its cgroup.
         Born = 4,
     }

@@ -20,8 +20,11 @@ const POINTER: &str = "/linux/intelRdt";
 pub(crate) struct Resctrl {
     /// The class of service.
     class: PathBuf,
-    /// The class is the container's own, and goes with it.
+    /// The class is made for the container.
     own: bool,
+    /// The class has a name that other containers may give too.
+    #[serde(default)]
+    named: bool,
     /// The group in which the class's processes are watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     monitor: Option<PathBuf>,
@@ -60,7 +63,7 @@ impl Resctrl {
             _ => {}
         }
         let monitor = config.enable_monitoring.then(|| class.join("mon_groups").join(id));
-        Ok(Self { class, own, monitor })
+        Ok(Self { class, own, named: config.clos_id.is_some(), monitor })
     }
 
     /// Makes the directories. A class of others must have the schemata that are asked for; an own one gets them.
@@ -155,7 +158,8 @@ impl Resctrl {
 
     /// Removes what is the container's own.
     pub(super) fn remove(&self) -> Result<(), Error> {
-        let class = self.own.then_some(&self.class);
+        // A class with a name of its own may have got other containers meanwhile: it stays.
+        let class = (self.own && !self.named).then_some(&self.class);
         self.monitor.iter().chain(class).try_for_each(|dir| match fs::remove_dir(dir) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(io("remove", dir, &error)),
             _ => Ok(()),
