@@ -2,7 +2,7 @@
 #
 #   make            the release binary, static
 #   make demo       a container that shows what it sees
-#   make test       everything that CI checks
+#   make test       all tests; CI makes the builds of a release too
 #   make conformance   third parties' suites and the engines, with corten or RUNTIME=PATH (hours)
 #   make bench      corten beside the installed peers
 #   make install    to $(PREFIX)/bin
@@ -22,14 +22,14 @@ CORTEN := $(OUT)/$(TARGET)/release/corten
 # Third parties' suites, what they are built from, and the tables of what they found.
 SUITES := $(abspath $(OUT)/suites)
 TABLES := $(abspath $(OUT)/tables)
-CI_TABLES := $(TABLES)/ci/runtime-tools.host.corten.tsv $(TABLES)/ci/runtime-tools.host.runc.tsv
 RUNTIME ?= $(CORTEN)
 PEER ?= runc
+CI_TABLES := $(TABLES)/ci/runtime-tools.host.corten.tsv $(TABLES)/ci/runtime-tools.host.$(notdir $(PEER)).tsv
 TOPICS := cgroups events update limits systemd labels
 ENGINES := systemd:.(what|exec)|own.network|terminals|user.namespace|a.pod|build
 RUNS := integration engines engines-rootless runtime-tools runc runc-systemd runc-rootless runc-rootless-systemd
 
-.PHONY: release glibc aarch64 demo test deps lint unit instructions integration tests suites runtime-tools machine conformance bench install clean
+.PHONY: release glibc aarch64 demo test list-tests root deps lint unit instructions integration tests suites runtime-tools machine conformance bench install clean
 
 release:
 	$(FLAGS) cargo build --release --locked --target $(TARGET) -p corten
@@ -45,7 +45,15 @@ demo: release
 	$(FLAGS) cargo build --release --locked --target $(TARGET) -p demo
 	demo/run $(CORTEN) $(OUT)/$(TARGET)/release/demo
 
-test: deps lint unit instructions integration runtime-tools machine
+TESTS := deps lint unit instructions integration runtime-tools machine
+test: $(TESTS)
+
+# What .ci/run goes through one by one.
+list-tests:
+	@echo $(TESTS)
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "this part of the tests needs root: the suites and the virtual machine" >&2; exit 1; }
 
 lint:
 	cargo fmt --all --check
@@ -64,6 +72,7 @@ deps:
 # The integration tests as one static program, for here and for the machine.
 tests:
 	mkdir -p $(SUITES)/integration
+	$(FLAGS) cargo test --locked --target $(TARGET) -p conformance --test conformance --no-run
 	cp "$$($(FLAGS) cargo test --locked --target $(TARGET) -p conformance --test conformance --no-run \
 	    --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)" $(SUITES)/integration/conformance
 
@@ -76,7 +85,7 @@ suites:
 	conformance/suites/busybox/build $(SUITES)
 
 # The suites' own failures are theirs; `results` fails where corten is behind the peer.
-runtime-tools: release deps
+runtime-tools: root release deps
 	conformance/suites/runtime-tools/build $(SUITES)
 	rm -f $(CI_TABLES)
 	-conformance/suites/runtime-tools/run $(SUITES) $(CORTEN) $(word 1,$(CI_TABLES))
@@ -84,7 +93,7 @@ runtime-tools: release deps
 	conformance/suites/results $(TABLES)/ci/runtime-tools.md $(CI_TABLES)
 
 # In the virtual machine: the topics of the integration tests that this host may not have all of, and each engine once.
-machine: release deps tests
+machine: root release deps tests
 	conformance/suites/machine $(SUITES) $(CORTEN) $(TABLES)/ci "integration:$(TOPICS)" "engines:$(ENGINES)"
 	conformance/suites/machine $(SUITES) $(CORTEN) $(TABLES)/ci "engines-rootless:$(ENGINES)"
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the tests need, on Debian and its kin. Without root it says what is missing.
+# Installs what the tests need, on Debian and its kin. Without root it says what is missing, and the
+# tests that need it say so too.
 set -eu
 
 # busybox: the root filesystem of every bundle. Next to it peers, engines, helpers and oracles, whose tests are skipped without
@@ -19,8 +20,7 @@ packages=$(missing $needed $wanted)
 [ -n "$packages" ] || exit 0
 if [ "$(id -u)" -ne 0 ]; then
     echo "not installed: $packages(as root: apt-get install --no-install-recommends $packages)" >&2
-    [ -z "$(missing $needed)" ]
-    exit
+    exit 0
 fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
