@@ -14,7 +14,7 @@ use nix::libc::{S_ISVTX, SIGKILL};
 use nix::sys::stat::{Mode, stat};
 use nix::unistd::{geteuid, pipe2};
 
-use super::{Container, Exit, Resctrl, Runtime, Status, agent, delete, notify, reap};
+use super::{Container, Exit, Resctrl, Runtime, Status, agent, delete, end, notify};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Placement, Scope};
 use crate::check::Checked;
@@ -199,7 +199,7 @@ impl Making<'_> {
         match self.launch(&placement, notify_dir) {
             Ok((_, child, _)) if placement.into.is_some() && !child.in_cgroup => {
                 // Something keeps clone3(2) from us, so init has to go to its cgroup itself.
-                abandon(child)?;
+                end(&child);
                 placement.write_instead().map_err(Error::system("enter", "the container's cgroup"))?;
                 self.launch(&placement, notify_dir)
             }
@@ -307,12 +307,6 @@ fn explain(stop: Stop) -> Error {
         }
         Stop::Died(exit) => Error::InitDied(format!("ended without a word: {exit:?}")),
     }
-}
-
-/// Ends a child that is not wanted after all.
-fn abandon(child: Child) -> Result<(), Error> {
-    sys::pidfd_send_signal(&child.pidfd, SIGKILL).map_err(Error::system("end", "container init"))?;
-    reap(child.pidfd.as_fd()).map(drop)
 }
 
 /// What a plan is made of.

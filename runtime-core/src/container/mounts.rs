@@ -5,9 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::libc::SIGKILL;
-
-use super::{Container, Status, reap, status};
+use super::{Container, Status, end, status};
 use crate::check::{self, Finding, Severity};
 use crate::config::Mount;
 use crate::error::Error;
@@ -17,7 +15,6 @@ use crate::launch::handshake::{self, Stop};
 use crate::launch::{self, Payload};
 use crate::plan::{self, Facts, Plan, Running};
 use crate::state::{Record, RootMount};
-use crate::sys;
 
 type Planner = fn(&[Mount], &Facts, &Running<'_>) -> Result<Plan, plan::Error>;
 
@@ -37,10 +34,11 @@ impl Container {
             log::warn!("{warning}");
         }
         let _lock = self.entry.lock_exclusive()?;
-        sources_outside(mounts, &self.entry.read()?)?;
-        self.change_mounts(mounts, plan::mounts_added).inspect_err(|error| {
+        let record = self.entry.read()?;
+        sources_outside(mounts, &record)?;
+        self.change_mounts(&record, mounts, plan::mounts_added).inspect_err(|error| {
             let made = mounts.get(..failed_at(error)).unwrap_or_default();
-            if let Err(error) = self.change_mounts(made, plan::mounts_removed) {
+            if let Err(error) = self.change_mounts(&record, made, plan::mounts_removed) {
                 log::warn!("after a failure: {error}");
             }
         })
@@ -52,16 +50,15 @@ impl Container {
     /// As [`add_mounts`](Self::add_mounts); where a destination is no mount those after it are gone.
     pub fn remove_mounts(&self, mounts: &[Mount]) -> Result<(), Error> {
         let _lock = self.entry.lock_exclusive()?;
-        self.change_mounts(mounts, plan::mounts_removed)
+        self.change_mounts(&self.entry.read()?, mounts, plan::mounts_removed)
     }
 
     /// Runs a plan in the container's mount namespace.
-    fn change_mounts(&self, mounts: &[Mount], planner: Planner) -> Result<(), Error> {
+    fn change_mounts(&self, record: &Record, mounts: &[Mount], planner: Planner) -> Result<(), Error> {
         if mounts.is_empty() {
             return Ok(());
         }
-        let record = self.entry.read()?;
-        let init = match status(&self.entry, &record)? {
+        let init = match status(&self.entry, record)? {
             (Status::Created | Status::Running | Status::Paused, Some(init)) => init,
             _ => return Err(Error::NotRunning),
         };
@@ -80,13 +77,12 @@ impl Container {
         let mut child = launch::launch(&plan, &sources, &payload).map_err(Error::Sources)?;
         let done = handshake::until_ready(&mut child, &plan, None, |_, _| Ok(()));
         // It has nothing more to do, and may be gone already.
-        let _ = sys::pidfd_send_signal(&child.pidfd, SIGKILL);
-        match done {
-            Ok(_) => reap(child.pidfd.as_fd()).map(drop),
-            Err(Stop::Step(error)) => reap(child.pidfd.as_fd()).and(Err(Error::Mounts(error))),
-            Err(Stop::Host(error)) => reap(child.pidfd.as_fd()).and(Err(error)),
-            Err(Stop::Died(exit)) => Err(Error::InitDied(format!("ended without a word: {exit:?}"))),
-        }
+        end(&child);
+        done.map(drop).map_err(|stop| match stop {
+            Stop::Step(error) => Error::Mounts(error),
+            Stop::Host(error) => error,
+            Stop::Died(exit) => Error::InitDied(format!("ended without a word: {exit:?}")),
+        })
     }
 }
 

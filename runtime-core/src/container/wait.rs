@@ -55,7 +55,7 @@ pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Result<Exit, Error> {
 /// Ends a process that is not wanted after all, if it has not ended already, and reaps it.
 pub(crate) fn end(child: &Child) {
     let ended = sys::pidfd_send_signal(&child.pidfd, SIGKILL).map(|()| reap(child.pidfd.as_fd()));
-    log::trace!("{} is not executed: {ended:?}", child.pid);
+    log::trace!("{} is ended: {ended:?}", child.pid);
 }
 
 /// How a process ended that somebody else has reaped, or the kernel at once: what its pidfd remembers from Linux 6.15 on.

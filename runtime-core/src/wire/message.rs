@@ -135,21 +135,12 @@ impl Report {
 
     /// The report as it is sent.
     pub fn encode(&self) -> [u8; Self::SIZE] {
-        let words =
-            [VERSION, self.tag as u32, self.step, self.kind as u32, self.call, self.index, self.value];
-        let mut bytes = [0; Self::SIZE];
-        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
+        encoded([VERSION, self.tag as u32, self.step, self.kind as u32, self.call, self.index, self.value])
     }
 
     /// Reads a report; `None` where the bytes are not one of this version.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        if u32::decode(&mut reader)? != VERSION {
-            return None;
-        }
+        let mut reader = of_version(bytes)?;
         let report = Self {
             tag: Tag::from_number(u32::decode(&mut reader)?)?,
             step: u32::decode(&mut reader)?,
@@ -168,20 +159,28 @@ impl Order {
 
     /// The order as it is sent.
     pub fn encode(self) -> [u8; Self::SIZE] {
-        let mut bytes = [0; Self::SIZE];
-        for (place, word) in bytes.chunks_exact_mut(4).zip([VERSION, self as u32]) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
+        encoded([VERSION, self as u32])
     }
 
     /// Reads an order; `None` where the bytes are not one of this version.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        if u32::decode(&mut reader)? != VERSION {
-            return None;
-        }
+        let mut reader = of_version(bytes)?;
         let order = Self::from_number(u32::decode(&mut reader)?)?;
         reader.is_empty().then_some(order)
     }
+}
+
+/// The words of a message one behind the other.
+fn encoded<const WORDS: usize, const SIZE: usize>(words: [u32; WORDS]) -> [u8; SIZE] {
+    let mut bytes = [0; SIZE];
+    for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
+}
+
+/// A reader of what stands behind the version, if that is this one.
+pub(super) fn of_version(bytes: &[u8]) -> Option<Reader<'_>> {
+    let mut reader = Reader::new(bytes);
+    (u32::decode(&mut reader)? == VERSION).then_some(reader)
 }

@@ -1,7 +1,7 @@
 //! The steps of a plan, each written down once.
 
-use super::VERSION;
 use super::field::{Attrs, Bytes, Fd, Field, List, Reader, Setting, Sink, Str, Value};
+use super::message::of_version;
 
 /// Defines [`Step`] with its encoding, so that a step is written down once.
 macro_rules! steps {
@@ -483,11 +483,7 @@ pub const PID_WIDTH: usize = 10;
 
 /// The steps of a program, in their order; ends early at the first that cannot be decoded.
 pub fn steps(program: &[u8]) -> Option<Steps<'_>> {
-    let mut reader = Reader::new(program);
-    if u32::decode(&mut reader)? != VERSION {
-        return None;
-    }
-    Some(Steps(reader))
+    of_version(program).map(Steps)
 }
 
 /// What [`steps`] returns: each step, or an error for one that is malformed.
