@@ -73,8 +73,8 @@ deps:
 tests:
 	mkdir -p $(SUITES)/integration
 	$(FLAGS) cargo test --locked --target $(TARGET) -p conformance --test conformance --no-run
-	cp "$$($(FLAGS) cargo test --locked --target $(TARGET) -p conformance --test conformance --no-run \
-	    --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)" $(SUITES)/integration/conformance
+	cp "$$($(FLAGS) cargo test --locked --target $(TARGET) -p conformance --test conformance --no-run --message-format=json | \
+	    sed -n 's/.*"kind":\["test"\].*"executable":"\([^"]*\)".*/\1/p')" $(SUITES)/integration/conformance
 
 integration: release tests
 	$(FLAGS) CORTEN=$(abspath $(CORTEN)) cargo test --locked --target $(TARGET) -p conformance
@@ -93,6 +93,7 @@ runtime-tools: root release deps
 	conformance/suites/results $(TABLES)/ci/runtime-tools.md $(CI_TABLES)
 
 # In the virtual machine: the topics of the integration tests that this host may not have all of, and each engine once.
+machine: export RUN_SECONDS = 900
 machine: root release deps tests
 	conformance/suites/machine $(SUITES) $(CORTEN) $(TABLES)/ci "integration:$(TOPICS)" "engines:$(ENGINES)"
 	conformance/suites/machine $(SUITES) $(CORTEN) $(TABLES)/ci "engines-rootless:$(ENGINES)"
