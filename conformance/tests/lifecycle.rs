@@ -1,4 +1,4 @@
-//! create, start, run, state, kill, delete, list, ps, pause, resume.
+//! create, start, run, state, delete, pause, resume.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use conformance::{View, corten_only, kernel, sandbox, views, wait_until};
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const SLEEP: [&str; 2] = ["sleep", "1000"];
 /// A payload that ends with status 7 on SIGTERM, once it has said that it is ready.
 const ENDS_ON_TERM: &str = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done";
 
-views!(whole_life, pause_and_resume, init_is_in_its_cgroup_when_create_returns, ps_lists_host_pids);
+views!(whole_life, pause_and_resume, init_is_in_its_cgroup_when_create_returns);
 
 fn whole_life(view: View) {
     let t = sandbox!(view);
@@ -182,88 +182,6 @@ fn an_id_is_taken_once() {
     assert_eq!(c.exec(["true"]).code(), 0);
 }
 
-#[test]
-fn kill_takes_numbers_and_names_in_any_case() {
-    let t = sandbox!();
-    let mut bundle = t.bundle();
-    bundle.script(
-        "for s in HUP INT USR1; do trap \"echo $s\" $s; done; echo ready; while :; do sleep 0.02; done",
-    );
-    let c = t.launch(&bundle);
-    let mut said = String::from("ready\n");
-    for (signal, name) in
-        [("1", "HUP"), ("SIGINT", "INT"), ("usr1", "USR1"), ("sigUSR1", "USR1"), ("HUP", "HUP")]
-    {
-        wait_until(&format!("{said:?}"), || c.output().stdout() == said);
-        c.kill(signal);
-        said += &format!("{name}\n");
-    }
-    wait_until(&format!("{said:?}"), || c.output().stdout() == said);
-    c.command("kill", ["FOO"]).run().fails_with(1, "unknown signal \"FOO\"");
-}
-
-#[test]
-fn kill_sends_sigterm_by_default() {
-    let t = sandbox!();
-    let mut bundle = t.bundle();
-    let c = t.launch(bundle.script(&format!("{ENDS_ON_TERM} >&2")));
-    wait_until("the payload", || c.output().stdout() == "ready\n");
-    c.call("kill").ok();
-    c.wait_for("stopped");
-}
-
-#[test]
-fn kill_of_what_does_not_run() {
-    let t = sandbox!();
-    let mut bundle = t.bundle();
-    for signal in ["TERM", "FOO"] {
-        t.runtime(["kill", "nosuch", signal]).run().fails_with(1, "container does not exist");
-    }
-    let c = t.launch(bundle.args(["true"]));
-    c.wait_for("stopped");
-    c.command("kill", ["TERM"]).run().fails_with(1, "container not running");
-    c.command("kill", ["0"]).run().fails_with(1, "container not running");
-    t.runtime(["kill", "--all", c.id(), "KILL"]).run().ok();
-    t.runtime(["kill", "-a", c.id(), "9"]).run().ok();
-}
-
-#[test]
-fn a_created_container_can_be_killed() {
-    let t = sandbox!();
-    let mut bundle = t.bundle();
-    let c = t.create(bundle.args(SLEEP));
-    c.kill("KILL");
-    c.wait_for("stopped");
-    c.call("start").fails(1);
-    c.delete();
-    t.assert_clean();
-}
-
-/// Though it is the first process of its pid namespace, which the kernel spares all signals but SIGKILL without a handler.
-#[test]
-fn a_created_container_heeds_signals() {
-    corten_only!(); // runc pays no heed to some
-    let t = sandbox!();
-    for (signal, own_namespace) in
-        [("TERM", true), ("INT", true), ("USR1", true), ("RTMIN+3", true), ("TERM", false)]
-    {
-        let mut bundle = t.bundle();
-        bundle.args(SLEEP);
-        if !own_namespace {
-            bundle.without_namespace("pid");
-        }
-        let c = t.create(&bundle);
-        for harmless in ["CHLD", "WINCH", "CONT", "0"] {
-            c.kill(harmless);
-        }
-        assert_eq!(c.status(), "created");
-        c.kill(signal);
-        c.wait_for("stopped");
-        c.delete();
-    }
-    t.assert_clean();
-}
-
 /// What init does with signals while it waits is no matter of the payload's.
 #[test]
 fn the_payload_has_default_dispositions() {
@@ -273,59 +191,6 @@ fn the_payload_has_default_dispositions() {
     let none = "0".repeat(16);
     let expected = format!("SigBlk:\t{none}\nSigIgn:\t{none}\nSigCgt:\t{none}\n");
     assert_eq!(t.run(&bundle).ok(), expected);
-}
-
-views!(a_paused_container_can_be_killed, kill_reaches_all_of_a_shared_pid_namespace);
-
-fn a_paused_container_can_be_killed(view: View) {
-    let t = sandbox!(view);
-    let mut bundle = t.bundle();
-    let c = t.launch(bundle.args(SLEEP));
-    c.call("pause").ok();
-    c.kill("KILL");
-    c.wait_for("stopped");
-    c.delete();
-    t.assert_clean();
-}
-
-fn kill_reaches_all_of_a_shared_pid_namespace(view: View) {
-    corten_only!(); // runc 1.1 needs --all
-    let t = sandbox!(view);
-    let mut bundle = t.bundle();
-    bundle.script("sleep 1000 & sleep 1001 & echo ready; wait").without_namespace("pid");
-    let c = t.launch(&bundle);
-    wait_until("the payload", || c.output().stdout() == "ready\n");
-    c.kill("KILL");
-    c.wait_for("stopped");
-    wait_until("the end of all processes", || {
-        kernel::Process::all().iter().all(|p| !p.file("cgroup").contains(c.id()) || !p.is_alive())
-    });
-    c.delete();
-    t.assert_clean();
-}
-
-views!(kill_reaches_what_init_has_left_behind);
-
-fn kill_reaches_what_init_has_left_behind(view: View) {
-    corten_only!(); // since runc 1.2
-    let t = sandbox!(view);
-    let mut bundle = t.bundle();
-    bundle.script("sleep 1000 & sleep 1001 & echo ready; wait").without_namespace("pid");
-    let c = t.launch(&bundle);
-    wait_until("the payload", || c.output().stdout() == "ready\n");
-    let members = || {
-        let all = kernel::Process::all().into_iter();
-        all.filter(|p| p.file("cgroup").contains(c.id()) && p.is_alive()).count()
-    };
-    c.init().signal(Signal::SIGKILL);
-    c.wait_for("stopped");
-    assert_eq!(members(), 2);
-    c.command("kill", ["TERM"]).run().fails_with(1, "container not running");
-    c.kill("KILL");
-    wait_until("the end of all processes", || members() == 0);
-    c.command("kill", ["KILL"]).run().fails_with(1, "container not running");
-    c.delete();
-    t.assert_clean();
 }
 
 #[test]
@@ -428,92 +293,6 @@ fn pause_needs_a_process() {
     c.call("pause").fails_with(1, "container not running");
     c.call("resume").fails_with(1, "container not paused");
     t.runtime(["pause", "nosuch"]).run().fails_with(1, "container does not exist");
-}
-
-#[test]
-fn list_in_all_forms() {
-    let t = sandbox!();
-    let mut bundle = t.bundle();
-    let c = t.create(bundle.args(SLEEP));
-    let table = t.runtime(["list"]).run().ok();
-    let mut lines = table.lines();
-    let header: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
-    assert_eq!(header, ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
-    let row: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
-    let state = c.state();
-    let bundle_dir = bundle.dir().to_str().unwrap();
-    let pid = c.pid().to_string();
-    assert_eq!(row, [c.id(), &pid, "created", bundle_dir, state["created"].as_str().unwrap(), "root"]);
-    assert_eq!(lines.next(), None);
-
-    assert_eq!(t.runtime(["list", "-q"]).run().ok(), format!("{}\n", c.id()));
-    let json = t.runtime(["list", "--format", "json"]).run().ok();
-    assert!(json.ends_with("]\n") && json.lines().count() == 1, "{json}");
-    let mut expected = state.clone();
-    expected["owner"] = json!("root");
-    assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), json!([expected]));
-    t.runtime(["list", "-f", "xml"]).run().fails_with(1, "invalid format option");
-}
-
-views!(containers_are_listed_without_their_cgroups);
-
-/// What somebody with another view of the cgroup file systems has made is listed all the same.
-fn containers_are_listed_without_their_cgroups(view: View) {
-    corten_only!();
-    let t = sandbox!(view);
-    let mut bundle = t.bundle();
-    let created = t.create(bundle.args(SLEEP));
-    let running = t.launch(&bundle);
-    let nothing = r#"mount -t tmpfs none /sys/fs/cgroup && exec "$@""#;
-    let elsewhere = ["unshare", "-m", "--propagation", "private", "sh", "-c", nothing, "sh"];
-    let list =
-        [t.program(), "--root".as_ref(), &t.state_root(), "list".as_ref(), "-f".as_ref(), "json".as_ref()];
-    let list = t.command(list).wrap(elsewhere).run();
-    let states: Vec<Value> = serde_json::from_str(&list.ok()).unwrap();
-    let shown: Vec<_> = states.iter().map(|state| (&state["id"], &state["status"])).collect();
-    let expected = [(&json!(created.id()), &json!("created")), (&json!(running.id()), &json!("running"))];
-    assert_eq!(shown, expected);
-    assert_eq!(list.stderr(), "");
-}
-
-#[test]
-fn list_of_nothing() {
-    let t = sandbox!();
-    fs::create_dir(t.state_root()).unwrap();
-    assert_eq!(t.runtime(["list", "-f", "json"]).run().ok(), "null\n");
-    assert_eq!(t.runtime(["list", "-q"]).run().ok(), "");
-    let table = t.runtime(["list"]).run().ok();
-    assert_eq!(table.split_whitespace().next(), Some("ID"));
-    assert_eq!(table.lines().count(), 1);
-}
-
-fn ps_lists_host_pids(view: View) {
-    let t = sandbox!(view);
-    let mut bundle = t.bundle();
-    let c = t.launch(bundle.script("sleep 1000 & sleep 1001 & echo ready; wait"));
-    wait_until("the payload", || c.output().stdout() == "ready\n");
-    let json = t.runtime(["ps", "--format", "json", c.id()]).run().ok();
-    assert!(json.ends_with("]\n"), "{json:?}");
-    let pids: Vec<u32> = serde_json::from_str(&json).unwrap();
-    assert_eq!(pids.len(), 3);
-    assert!(pids.contains(&c.pid()));
-
-    let table = c.call("ps").ok();
-    assert!(table.lines().next().unwrap().contains("PID"), "{table}");
-    assert_eq!(table.lines().count(), 4, "{table}");
-    let table = t.runtime(["ps", c.id(), "-o", "pid,args"]).run().ok();
-    assert!(table.contains("sleep 1001"), "{table}");
-    // The other view needs programs of its own.
-    if !conformance::is_peer() && !view.is_v2() {
-        let table = t.runtime(["ps", c.id()]).env("PATH", "/nowhere").run().ok();
-        assert_eq!(table.lines().count(), 4, "{table}");
-        assert!(table.contains("PID") && table.contains("sleep 1001"), "{table}");
-    }
-
-    c.kill("KILL");
-    c.wait_for("stopped");
-    assert_eq!(t.runtime(["ps", "-f", "json", c.id()]).run().ok(), "null\n");
-    t.runtime(["ps", "nosuch"]).run().fails_with(1, "container does not exist");
 }
 
 /// Each of these must come from `create` already, with the words that Podman and moby look for.
