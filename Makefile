@@ -25,7 +25,7 @@ TABLES := $(abspath $(OUT)/tables)
 RUNTIME ?= $(CORTEN)
 PEER ?= runc
 CI_TABLES := $(TABLES)/ci/runtime-tools.host.corten.tsv $(TABLES)/ci/runtime-tools.host.$(notdir $(PEER)).tsv
-TOPICS := cgroups cgroup_files delegation rootless events update limits systemd labels
+TOPICS := cgroups cgroup_files delegation rootless events update limits systemd labels peers
 ENGINES := systemd:.(what|exec)|own.network|terminals|user.namespace|a.pod|build
 RUNS := integration engines engines-rootless runtime-tools runc runc-systemd runc-rootless runc-rootless-systemd
 

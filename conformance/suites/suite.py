@@ -1,15 +1,20 @@
 """What the runners of the suites share: reading TAP, and the table of results, one line for each test.
 
-    # RUNTIME	VERSION	DATE
+    # RUNTIME	VERSION	DATE	BUILD	WORDS
     VERDICT	TEST	REASON
+    # complete	SECONDS
+
+WORDS are those that chose a part of the suite; without them all of it ran. The last line is missing where a run was cut off.
 """
 
 import datetime
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 RESULT = re.compile(r"^(ok|not ok) \d+ (?:- )?(.*?)(?: in \d+(?:ms|sec))?(?: # skip ?(.*))?$")
@@ -62,13 +67,15 @@ def version(runtime):
 class Table:
     """Writes results as they come, to a file and to standard output."""
 
-    def __init__(self, path, runtime):
+    def __init__(self, path, runtime, words=()):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         self.file = open(path, "w")
         self.totals = {}
         self.runtime = runtime
+        self.began = time.monotonic()
         date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-        print(f"# {runtime}\t{version(runtime)}\t{date}", file=self.file)
+        build = hashlib.sha256(Path(runtime).read_bytes()).hexdigest()[:8]
+        print("#", "\t".join([runtime, version(runtime), date, build, " ".join(words)]), file=self.file, flush=True)
 
     def add(self, verdict, test, reason=""):
         self.totals[verdict] = self.totals.get(verdict, 0) + 1
@@ -76,5 +83,10 @@ class Table:
         print(line, file=self.file, flush=True)
         print(line, flush=True)
 
-    def summary(self):
-        return f"{self.runtime}: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(self.totals.items()))
+    def finish(self, complete=True):
+        """The end of a run, which may have been cut off: the exit status of its program."""
+        if complete:
+            print(f"# complete\t{time.monotonic() - self.began:.0f}", file=self.file, flush=True)
+        totals = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self.totals.items()))
+        print(f"{self.runtime}: {totals or 'nothing'}{'' if complete else '; cut off'}")
+        return int(not complete or "fail" in self.totals)
