@@ -27,7 +27,7 @@ PEER ?= runc
 CI_TABLES := $(TABLES)/ci/runtime-tools.host.corten.tsv $(TABLES)/ci/runtime-tools.host.$(notdir $(PEER)).tsv
 TOPICS := cgroups cgroup_files delegation rootless events update limits systemd labels peers
 ENGINES := systemd:.(what|exec)|own.network|terminals|user.namespace|a.pod|build
-RUNS := integration engines engines-rootless runtime-tools runc runc-systemd runc-rootless runc-rootless-systemd
+RUNS := integration integration-selinux engines engines-rootless runtime-tools runc runc-systemd runc-rootless runc-rootless-systemd
 
 .PHONY: release glibc aarch64 demo test list-tests root deps lint unit instructions integration tests suites runtime-tools machine conformance bench install clean
 
@@ -97,6 +97,7 @@ machine: export RUN_SECONDS = 900
 machine: root release deps tests
 	conformance/suites/machine $(SUITES) $(CORTEN) $(TABLES)/ci "integration:$(TOPICS)" "engines:$(ENGINES)"
 	conformance/suites/machine $(SUITES) $(CORTEN) $(TABLES)/ci "engines-rootless:$(ENGINES)"
+	conformance/suites/machine $(SUITES) $(CORTEN) $(TABLES)/ci integration-selinux:labels
 
 # All of it with RUNTIME. Each run has a table; RESULTS.md has those of all runtimes that were tried.
 conformance: release deps suites tests

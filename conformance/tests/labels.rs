@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use conformance::{corten_only, kernel, sandbox, skip, tool};
+use conformance::{Bundle, Container, Sandbox, corten_only, is_peer, sandbox, skip, tool};
+use serde_json::json;
 
 fn has_apparmor() -> bool {
     fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with('Y'))
@@ -59,19 +60,184 @@ fn an_apparmor_profile_denies() {
     t.command([&parser]).args(["-R".as_ref(), t.path("profile").as_os_str()]).run().ok();
 }
 
-#[test]
-fn a_process_and_its_files_have_their_selinux_labels() {
-    let t = sandbox!();
-    if !has_selinux() {
-        skip!("SELinux is not enabled here");
-    }
-    let (process, files) =
-        ("system_u:system_r:container_t:s0:c1,c2", "system_u:object_r:container_file_t:s0:c1,c2");
+/// A container's process, its files, and files that are another container's.
+const PROCESS: &str = "system_u:system_r:container_t:s0:c1,c2";
+const FILES: &str = "system_u:object_r:container_file_t:s0:c1,c2";
+const OTHERS: &str = "system_u:object_r:container_file_t:s0:c3";
+
+/// Whether SELinux is enforced, with a policy that knows these labels.
+fn enforces_selinux() -> bool {
+    let knows = |label| fs::write("/sys/fs/selinux/context", label).is_ok();
+    fs::read_to_string("/sys/fs/selinux/enforce").is_ok_and(|text| text == "1")
+        && knows(PROCESS)
+        && knows(OTHERS)
+}
+
+const NO_SELINUX: &str =
+    "SELinux is not enforced here, or its policy has no container_t (suites/machine: integration-selinux)";
+
+/// A bundle whose process and mounts have labels.
+fn labelled(t: &Sandbox) -> Bundle {
     let mut bundle = t.bundle();
-    bundle.set("/process/selinuxLabel", process).set("/linux/mountLabel", files).args(["sleep", "1000"]);
+    bundle.set("/process/selinuxLabel", PROCESS).set("/linux/mountLabel", FILES).args(["sleep", "1000"]);
+    bundle
+}
+
+/// The label of a file, as it is seen from the container's root.
+fn label_of(t: &Sandbox, c: &Container<'_>, path: &str) -> String {
+    let path = format!("/proc/{}/root{path}", c.pid());
+    t.command(["stat", "-c", "%C", &path]).run().ok().trim().to_owned()
+}
+
+/// The labels of a container's processes and mounts.
+fn labels(t: &Sandbox, bundle: &Bundle) -> Vec<(&'static str, String)> {
+    let c = t.launch(bundle);
+    let mut found = vec![
+        ("init", c.init().file("attr/current")),
+        ("exec", c.exec(["cat", "/proc/self/attr/current"]).ok()),
+        ("later keys", c.init().file("attr/keycreate")),
+    ];
+    let mounts = [
+        "/dev",
+        "/dev/null",
+        "/dev/pts",
+        "/dev/shm",
+        "/dev/mqueue",
+        "/sys/firmware",
+        "/proc",
+        "/sys",
+        "/layers",
+    ];
+    found.extend(mounts.map(|path| (path, label_of(t, &c, path))));
+    c.force_delete();
+    found.iter().map(|(name, label)| (*name, label.trim_matches(['\0', ' ']).to_owned())).collect()
+}
+
+#[test]
+fn selinux_labels_are_where_the_peers_have_them() {
+    corten_only!();
+    let t = sandbox!();
+    if !enforces_selinux() {
+        skip!("{NO_SELINUX}");
+    }
+    for dir in ["lower", "upper", "work"] {
+        fs::create_dir(t.path(dir)).unwrap();
+    }
+    let [lower, upper, work] = ["lower", "upper", "work"].map(|dir| t.path(dir).display().to_string());
+    let layers = [format!("lowerdir={lower}"), format!("upperdir={upper}"), format!("workdir={work}")];
+    let mut bundle = labelled(&t);
+    bundle.set("/root/readonly", false);
+    bundle.mount("/layers", "overlay", "overlay", &layers.each_ref().map(String::as_str));
+    let own = labels(&t, &bundle);
+    let of = |name| own.iter().find(|(other, _)| *other == name).map_or("", |(_, label)| label);
+    assert_eq!((of("init"), of("exec"), of("later keys")), (PROCESS, PROCESS, ""));
+    for path in ["/dev", "/dev/null", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys/firmware", "/layers"] {
+        assert_eq!(of(path), FILES, "{path}");
+    }
+    for peer in ["runc", "crun"].into_iter().filter_map(tool) {
+        let t = sandbox!().with_program(&peer);
+        assert_eq!(labels(&t, &bundle), own, "{}", peer.display());
+    }
+}
+
+#[test]
+fn selinux_denies_what_is_another_containers() {
+    let t = sandbox!();
+    if !enforces_selinux() {
+        skip!("{NO_SELINUX}");
+    }
+    for user_namespace in [false, true] {
+        let mut bundle = labelled(&t);
+        if user_namespace {
+            let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+            bundle.push("/linux/namespaces", json!({"type": "user"}));
+            bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+        }
+        for (name, label) in [("own", FILES), ("others", OTHERS)] {
+            fs::write(bundle.inside(name), format!("{name}\n")).unwrap();
+            t.command(["chcon".as_ref(), label.as_ref(), bundle.inside(name).as_os_str()]).run().ok();
+        }
+        let c = t.launch(&bundle);
+        for _ in 0..2 {
+            let read = c.exec([
+                "sh",
+                "-c",
+                "cat /own; cat /others; cat /proc/kcore; ls /sys/firmware; touch /dev/shm/x && ls /dev/shm",
+            ]);
+            assert_eq!(read.stdout(), "own\nx\n", "{}", read.report());
+            assert!(read.stderr().contains("can't open '/others': Permission denied"), "{}", read.report());
+        }
+        assert_eq!(label_of(&t, &c, "/dev/mqueue"), FILES);
+        assert_eq!(label_of(&t, &c, "/dev/shm/x"), FILES);
+    }
+}
+
+/// A process sees the keys alone that its policy lets it see.
+#[test]
+fn the_session_keyring_has_the_label_of_the_process() {
+    let t = sandbox!();
+    if !enforces_selinux() {
+        skip!("{NO_SELINUX}");
+    }
+    let mut bundle = labelled(&t);
+    bundle.remove("/linux/maskedPaths");
     let c = t.launch(&bundle);
-    assert_eq!(c.init().file("attr/current").trim_end_matches('\0'), process);
-    assert!(kernel::read(format!("/proc/{}/mounts", c.pid())).contains(files));
+    let keys = c.shell("cat /proc/keys");
+    assert!(keys.contains(&format!("_ses.{}", c.id())), "{keys}");
+    assert!(!keys.contains("_uid.0:"), "{keys}");
+}
+
+#[test]
+fn exec_changes_to_the_label_that_it_is_given() {
+    let t = sandbox!();
+    if !enforces_selinux() {
+        skip!("{NO_SELINUX}");
+    }
+    let c = t.launch(&labelled(&t));
+    let other = "system_u:system_r:container_t:s0:c4";
+    let shown = c.exec_with(["--process-label", other], ["cat", "/proc/self/attr/current"]).run().ok();
+    assert_eq!(shown.trim_end_matches(['\0', '\n']), other);
+    let none = c.exec_with(["--process-label", "system_u:system_r:none_t:s0"], ["true"]).run().fails(255);
+    assert!(none.contains("none_t"), "{none}");
+}
+
+#[test]
+fn a_label_that_the_policy_does_not_know_is_refused() {
+    corten_only!();
+    let t = sandbox!();
+    if !enforces_selinux() {
+        skip!("{NO_SELINUX}");
+    }
+    let unknown = "system_u:object_r:none_t:s0";
+    let mut bundle = labelled(&t);
+    bundle.set("/process/selinuxLabel", unknown);
+    assert_eq!(t.refused_at(&bundle), "/process/selinuxLabel");
+    let mut bundle = labelled(&t);
+    bundle.set("/linux/mountLabel", unknown);
+    assert_eq!(t.refused_at(&bundle), "/mounts/1");
+    assert!(t.create_fails(&bundle).contains("has no such label"));
+    bundle.set("/mounts", json!([{"destination": "/proc", "type": "proc", "source": "proc"}]));
+    assert_eq!(t.refused_at(&bundle), "/linux/maskedPaths");
+    bundle.mount("/queue", "mqueue", "mqueue", &[]).remove("/linux/maskedPaths");
+    assert_eq!(t.refused_at(&bundle), "/linux/mountLabel");
+}
+
+/// Under `noNewPrivileges` the policy has a right of its own for the change of a label; `confined_t` of the machine's does not have it.
+#[test]
+fn without_new_privileges_the_policy_decides_about_the_label() {
+    let t = sandbox!();
+    let confined = "system_u:system_r:confined_t:s0:c1,c2";
+    if !enforces_selinux() || fs::write("/sys/fs/selinux/context", confined).is_err() {
+        skip!("{NO_SELINUX}, or it has no confined_t");
+    }
+    let mut bundle = labelled(&t);
+    bundle.set("/process/selinuxLabel", confined).set("/process/noNewPrivileges", false);
+    let c = t.launch(&bundle);
+    assert_eq!(c.init().file("attr/current").trim_end_matches('\0'), confined);
+    bundle.set("/process/noNewPrivileges", true);
+    let refused = t.create(&bundle).call("start").fails(1);
+    assert!(refused.contains("operation not permitted"), "{refused}");
+    assert!(is_peer() || refused.contains("nnp_transition"), "{refused}");
 }
 
 /// On a machine without the security module, the plan alone shows where its labels go.

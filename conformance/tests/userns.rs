@@ -37,6 +37,11 @@ fn root_inside_is_a_user_outside(view: View) {
         c.shell("id -u; cat /proc/self/uid_map; touch /tmp/made; echo x > /dev/null; stat -c %u /tmp/made");
     let words: Vec<&str> = shown.split_whitespace().collect();
     assert_eq!(words, ["0", "0", "100000", "65536", "0"]);
+    assert_eq!(
+        c.shell("stat -c %u /dev/mqueue /dev/shm /proc/1").trim(),
+        "0\n0\n0",
+        "mounts belong to root inside"
+    );
     let made = fs::metadata(bundle.inside("/tmp/made")).unwrap();
     assert_eq!((made.uid(), made.gid()), (FIRST, FIRST));
     c.force_delete();

@@ -34,7 +34,7 @@ fn cover(mount: Mount<'_>) -> Result<()> {
     match found {
         Ok(found) if sys::mount_number(found.raw())? == mount.id => {
             make_slave(&found)?;
-            attach_at(&tmpfs([(c"mode", c"0555"), (c"nr_inodes", c"1")])?, found.raw())
+            attach_at(&tmpfs([(c"mode", c"0555"), (c"nr_inodes", c"1")], None)?, found.raw())
         }
         // Something lies over a directory on the way to it.
         _ => Err(Fault::check(Check::HostVisible)),

@@ -207,6 +207,7 @@ impl Init {
                 keep.map_or(Ok(()), |slot| self.keep(slot, tree))
             }
             Step::Unmount { target } => mount::unmount(&self.root(true)?, target.c_str()),
+            Step::Label { slot, label } => mount::label(self.slot(slot)?, label),
             Step::MountSetattr { slot, attrs } => mount::set(self.slot(slot)?.raw(), &attrs),
             Step::MakeNode { path, mode, major, minor, uid, gid } => {
                 let node = Node { mode, major, minor, uid, gid };
@@ -215,7 +216,7 @@ impl Init {
             Step::MakeSymlink { target, path } => {
                 dev::make_symlink(&self.root(false)?, target.c_str(), path.c_str())
             }
-            Step::Mask { paths, aside } => mask::mask(&self.root(false)?, paths, aside),
+            Step::Mask { paths, label, aside } => mask::mask(&self.root(false)?, paths, label, aside),
             Step::Readonly { paths } => mask::read_only(&self.root(false)?, paths),
             Step::WriteSysctl { proc, path, value } => {
                 process::write_sysctl(self.fd(proc), path.c_str(), value.bytes())

@@ -7,19 +7,24 @@ use super::fault::Result;
 use super::mount::{self, attach, clone_tree};
 use super::path::Root;
 use super::sys::{self, Fd};
-use super::wire::{Attrs, List, Str};
+use super::wire::{Attrs, List, Setting, Str};
 
 /// Covers paths by empty files and directories, all of one tmpfs; missing ones are skipped.
 ///
 /// Only an attached mount can be cloned on older kernels, and one that is made and dropped waits for an RCU
 /// grace period. So the tmpfs itself covers the first directory. Where there is none it lies on the host's `/proc` in the tree
 /// that is left behind, and goes with that; where that tree is not init's alone it lies on the root for a moment.
-pub(crate) fn mask(root: &Root, paths: List<'_, Str<'_>>, aside: bool) -> Result<()> {
+pub(crate) fn mask(
+    root: &Root,
+    paths: List<'_, Str<'_>>,
+    label: Option<Setting<'_>>,
+    aside: bool,
+) -> Result<()> {
     let found = find(root, paths)?;
     if !found.any {
         return Ok(());
     }
-    let cover = Cover::new()?;
+    let cover = Cover::new(label).map_err(|fault| fault.at(0))?;
     match &found.directory {
         Some((_, target, path)) => attach(&cover.tree, target, root, path)?,
         None if aside => {
@@ -82,8 +87,9 @@ impl Cover {
         propagation: 0,
     };
 
-    fn new() -> Result<Self> {
-        let tree = mount::tmpfs([(c"mode", c"0555"), (c"size", c"1"), (c"nr_inodes", c"2")])?;
+    fn new(label: Option<Setting<'_>>) -> Result<Self> {
+        // Two inodes, and 1 KiB for each of the others: a security module gives the file a label, of 4 KiB at most.
+        let tree = mount::tmpfs([(c"mode", c"0555"), (c"size", c"1"), (c"nr_inodes", c"8")], label)?;
         sys::mknodat(tree.raw(), c"file", S_IFREG | 0o444, 0)?;
         let file = sys::openat(tree.raw(), c"file", O_PATH | O_CLOEXEC, 0)?;
         Ok(Self { tree, file })

@@ -104,9 +104,17 @@ where
     sys::fsmount(&context, FSMOUNT_CLOEXEC, flags).map_err(|fault| fault.at(count))
 }
 
-/// A new, detached tmpfs.
-pub(crate) fn tmpfs<const N: usize>(options: [(&CStr, &CStr); N]) -> Result<Fd> {
-    new_with(c"tmpfs", None, options.into_iter().map(|(key, value)| (key, Some(value))), 0)
+/// A new, detached tmpfs; the label is one option more.
+pub(crate) fn tmpfs<const N: usize>(options: [(&CStr, &CStr); N], label: Option<Setting<'_>>) -> Result<Fd> {
+    let options = options.into_iter().map(|(key, value)| (key, Some(value)));
+    let label = label.iter().map(|label| (label.key.c_str(), label.value.map(|value| value.c_str())));
+    new_with(c"tmpfs", None, options.chain(label), 0)
+}
+
+/// Gives the root directory of a mount an SELinux label.
+pub(crate) fn label(mount: &Fd, label: Str<'_>) -> Result<()> {
+    let dir = sys::openat(mount.raw(), c".", O_DIRECTORY | O_CLOEXEC, 0)?;
+    sys::fsetxattr(dir.raw(), c"security.selinux", label.bytes()).map(drop)
 }
 
 /// What `fsopen(2)` and `fsconfig(2)` take.

@@ -40,6 +40,7 @@ numbers! {
     FCHOWNAT "fchownat" 260 54
     FCNTL "fcntl" 72 25
     FSCONFIG "fsconfig" 431 431
+    FSETXATTR "fsetxattr" 190 7
     FSMOUNT "fsmount" 432 432
     FSOPEN "fsopen" 430 430
     FSTATFS "fstatfs" 138 44

@@ -268,6 +268,12 @@ pub(crate) fn write(fd: i32, from: &[u8]) -> Result<usize> {
     unsafe { call(nr::WRITE, [fd as usize, from.as_ptr() as usize, from.len()]) }
 }
 
+pub(crate) fn fsetxattr(fd: i32, name: &CStr, value: &[u8]) -> Result<usize> {
+    let words = [fd as usize, name.word(), value.as_ptr() as usize, value.len(), 0];
+    // SAFETY: the kernel reads the name and `len` bytes of the slice.
+    unsafe { call(nr::FSETXATTR, words) }
+}
+
 pub(crate) fn pread(fd: i32, into: &mut [u8], offset: usize) -> Result<usize> {
     // SAFETY: the kernel writes at most `len` bytes into the exclusive slice.
     unsafe { call(nr::PREAD64, [fd as usize, into.as_mut_ptr() as usize, into.len(), offset]) }

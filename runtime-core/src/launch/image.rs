@@ -131,7 +131,7 @@ fn memfd(content: Content<'_>) -> Result<OwnedFd, Errno> {
 
 fn on_tmpfs(content: Content<'_>) -> Result<OwnedFd, Errno> {
     let errno = |fault: Fault| Errno::from_raw(fault.value() as i32);
-    let tree = sys::adopt(mount::tmpfs([(c"mode", c"0700")]).map_err(errno)?);
+    let tree = sys::adopt(mount::tmpfs([(c"mode", c"0700")], None).map_err(errno)?);
     let create = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
     // A file that somebody can write to is not executed: the writer is closed first.
     drop(write(openat(&tree, "init", create, Mode::S_IRUSR | Mode::S_IXUSR)?, content)?);

@@ -1,8 +1,10 @@
 //! Mounts of type `cgroup`: the container's view of its cgroups, whatever version the host has.
 
+use std::iter;
 use std::path::Path;
 
 use super::builder::{Bind, Builder};
+use super::labels::MountLabel;
 use super::mounts::{Entry, set, setting};
 use super::namespaces::{CGROUP, Namespaces};
 use super::options::{HARMLESS, READ_ONLY};
@@ -16,6 +18,7 @@ pub(super) fn plan(
     entry: &Entry<'_>,
     namespaces: &Namespaces<'_>,
     options: &Options<'_>,
+    label: Option<MountLabel<'_>>,
 ) -> Result<(), Error> {
     if options.cgroup.groups.is_empty() {
         // A container without a cgroup of its own sees what its caller sees.
@@ -38,7 +41,7 @@ pub(super) fn plan(
     match unified {
         // A mount of cgroup2 from the host's cgroup namespace shows the same and takes the kernel far longer.
         Some(group) => bind(builder, entry, &group.hierarchy.mount, &entry.target),
-        None => split(builder, entry, options.cgroup.groups, separate)?,
+        None => split(builder, entry, options.cgroup.groups, separate, label)?,
     }
     Ok(())
 }
@@ -82,13 +85,21 @@ fn mount_unified(builder: &mut Builder, entry: &Entry<'_>) {
 
 /// The hierarchies of version 1 in a tmpfs, named as on the host; without a cgroup namespace each is a bind of the
 /// container's own part.
-fn split(builder: &mut Builder, entry: &Entry<'_>, groups: &[Group], separate: bool) -> Result<(), Error> {
+fn split(
+    builder: &mut Builder,
+    entry: &Entry<'_>,
+    groups: &[Group],
+    separate: bool,
+    label: Option<MountLabel<'_>>,
+) -> Result<(), Error> {
     let tmpfs = builder.slot(&entry.at)?;
+    let label = label.map(MountLabel::option);
+    let settings: Vec<Setting<'_>> = iter::once("mode=755").chain(label.as_deref()).map(setting).collect();
     let attrs = Attrs { set: HARMLESS, propagation: entry.options.attrs.propagation, ..Attrs::default() };
     let step = Step::MountFs {
         fstype: Str::from("tmpfs"),
         source: Some(Str::from("tmpfs")),
-        options: List::Items(&[setting("mode=755")]),
+        options: List::Items(&settings),
         attrs,
         target: Str::from(entry.target.as_str()),
         nofollow: true,

@@ -51,8 +51,22 @@ impl Plan {
             call,
             errno,
             message,
-            hint: step.and_then(|step| hint(&step, report)).map(str::to_owned),
+            hint: step.and_then(|step| self.hint(&step, report)).map(str::to_owned),
         }
+    }
+
+    fn hint(&self, step: &Step<'_>, report: &Report) -> Option<&'static str> {
+        let denied = report.kind == Kind::Errno && matches!(report.value as i32, libc::EACCES | libc::EPERM);
+        let exec = matches!(step, Step::Exec { .. }) && denied;
+        let labels =
+            |step: &Step<'_>| matches!(step, Step::WriteOwn { path, .. } if path.bytes() == b"attr/exec");
+        if exec && self.steps().any(|(step, _)| labels(&step)) {
+            return Some(
+                "the policy of SELinux must allow the runtime to become what /process/selinuxLabel says: transition and entrypoint, \
+                 with noNewPrivileges nnp_transition, on a nosuid mount nosuid_transition",
+            );
+        }
+        hint(step, report)
     }
 
     fn message(&self, step: &Step<'_>, report: &Report, call: Option<&str>) -> String {
@@ -148,6 +162,7 @@ fn doing(step: &Step<'_>) -> String {
         Step::MakeDirectory { path } => about("unable to make the directory", path),
         Step::Unmount { target } => about("unable to unmount", target),
         Step::MountSetattr { .. } => "unable to change a mount's attributes".into(),
+        Step::Label { label, .. } => about("unable to label a mount with", label),
         Step::MakeNode { path, .. } => about("unable to make the device", path),
         Step::MakeSymlink { path, .. } => about("unable to make the link", path),
         Step::WriteSysctl { path, .. } => about("unable to write the kernel parameter", path),
@@ -244,12 +259,14 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
             if options
                 .iter()
                 .nth(report.index as usize)
-                .is_some_and(|option| option.key.bytes() == b"context") =>
+                .is_some_and(|option| option.key.bytes().ends_with(b"context")) =>
         {
-            Some(
-                "the label, of /linux/mountLabel or of the mount itself, needs SELinux, which this host does not have",
-            )
+            Some(NO_LABEL)
         }
+        (Step::Mask { label: Some(_), .. }, libc::EINVAL) if report.call as usize == nr::FSCONFIG => {
+            Some(NO_LABEL)
+        }
+        (Step::Label { .. }, libc::EINVAL | libc::EOPNOTSUPP) => Some(NO_LABEL),
         (Step::MountFs { fstype, .. }, libc::EPERM) if fstype.bytes() == b"sysfs" => Some(
             "in a user namespace sysfs needs a new network namespace beside it; else bind the host's /sys",
         ),
@@ -283,6 +300,10 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// Why the kernel takes no label for files.
+const NO_LABEL: &str = "the label, of /linux/mountLabel or of the mount itself, needs SELinux, which this host does not have, or \
+    the host's policy has no such label";
 
 /// Why the kernel takes no label.
 fn label_hint(path: &[u8], errno: i32) -> Option<&'static str> {

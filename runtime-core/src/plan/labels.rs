@@ -5,8 +5,11 @@ use super::process::Payload;
 use crate::config::{Annotations, Spec};
 use crate::wire::{Step, Str};
 
-/// File systems that are labelled by the policy itself, not by an option of the mount.
-const UNLABELLED: [&str; 5] = ["proc", "sysfs", "mqueue", "cgroup", "cgroup2"];
+/// File systems that are labelled by the policy itself.
+const UNLABELLED: [&str; 4] = ["proc", "sysfs", "cgroup", "cgroup2"];
+
+/// Its superblock is older than its mount, which can therefore bring no option: the label is put on its root directory.
+const BY_ATTRIBUTE: &str = "mqueue";
 
 impl Payload<'_> {
     /// A session keyring, with the process's label.
@@ -58,8 +61,18 @@ impl<'a> MountLabel<'a> {
         Some(Self { option: Annotations::of(&spec.annotations).mount_context, label })
     }
 
-    /// The option for a new file system, where it takes one.
+    /// The option for a new file system.
+    pub(super) fn option(self) -> String {
+        format!("{}={}", self.option, self.label)
+    }
+
+    /// The same, for a type that takes it.
     pub(super) fn context(self, fstype: &str) -> Option<String> {
-        (!UNLABELLED.contains(&fstype)).then(|| format!("{}={}", self.option, self.label))
+        (fstype != BY_ATTRIBUTE && !UNLABELLED.contains(&fstype)).then(|| self.option())
+    }
+
+    /// The label itself, for a type whose root directory gets it.
+    pub(super) fn attribute(self, fstype: &str) -> Option<&'a str> {
+        (fstype == BY_ATTRIBUTE).then_some(self.label)
     }
 }

@@ -127,7 +127,7 @@ pub(super) fn plan(
         match mount.typ.as_deref() {
             _ if entry.options.remount => entry.remount(builder)?,
             _ if entry.is_bind() => entry.bind(builder, &around)?,
-            Some("cgroup") => cgroup_mount::plan(builder, &entry, namespaces, options)?,
+            Some("cgroup") => cgroup_mount::plan(builder, &entry, namespaces, options, label)?,
             Some(fstype) => deferred.extend(entry.filesystem(builder, fstype, label, false)?),
             None => {
                 let error = Error::at(format!("{}/type", entry.at), "the filesystem type is missing");
@@ -247,6 +247,7 @@ impl<'a> Entry<'a> {
         running: bool,
     ) -> Result<Option<Deferred>, Error> {
         let context = label.and_then(|label| label.context(fstype));
+        let attribute = label.and_then(|label| label.attribute(fstype));
         let mut words = self.settings();
         words.extend(context.as_deref());
         let is_root = self.target == ROOT;
@@ -262,13 +263,13 @@ impl<'a> Entry<'a> {
             return Ok(None);
         }
 
-        // Mounts, devices and the working directory may have to be made below these; in a running container they may not
-        // be writable for a moment.
-        let written_to = fstype == "tmpfs" || self.target == "/dev" || is_root;
+        // Mounts, devices and the working directory may have to be made below these, or a label put on them; in a running
+        // container they may not be writable for a moment.
+        let written_to = fstype == "tmpfs" || self.target == "/dev" || is_root || attribute.is_some();
         let defer = !running && self.options.read_only() && written_to;
         let slot = match () {
             () if is_root => Some(0),
-            () if defer => Some(builder.slot(&self.at)?),
+            () if defer || attribute.is_some() => Some(builder.slot(&self.at)?),
             () => None,
         };
         let mut attrs = self.options.attrs;
@@ -293,6 +294,9 @@ impl<'a> Entry<'a> {
             copy_up: self.options.copy_up,
         };
         builder.add(self.at.clone(), step);
+        if let (Some(slot), Some(label)) = (slot, attribute) {
+            builder.add("/linux/mountLabel", Step::Label { slot, label: Str::from(label) });
+        }
         Ok(slot.filter(|_| defer).map(|slot| Deferred { origin: self.at.clone(), slot }))
     }
 

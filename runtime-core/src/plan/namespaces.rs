@@ -161,6 +161,11 @@ impl<'a> Namespaces<'a> {
             () if options.cgroup.files > 0 || options.cgroup.moved => new & (MOUNT | CGROUP),
             () => new & MOUNT,
         };
+        // The root of an mqueue belongs to whoever makes the ipc namespace: not to the caller, whom a new user namespace may not
+        // know.
+        if new & USER != 0 {
+            late |= new & IPC;
+        }
         // Older kernels let a process enter its time namespace by a clone alone.
         let clone_for_time = self.new & TIME != 0 && !facts.time_by_exec;
         if clone_for_time {

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::builder::{Bind, Builder, Descriptor};
-use super::mounts::set;
+use super::labels::MountLabel;
+use super::mounts::{set, setting};
 use super::namespaces::{MOUNT, Namespaces, USER};
 use super::options::{self, READ_ONLY};
 use super::paths::clean;
@@ -173,7 +174,9 @@ impl<'a> Root<'a> {
             let paths = strings(&linux.masked_paths);
             // What is mounted on a shared mount of the host's would be so on the host too.
             let aside = self.home == Home::Own && !self.shared() && !options.no_pivot;
-            builder.add("/linux/maskedPaths", Step::Mask { paths: List::Items(&paths), aside });
+            let context = MountLabel::of(self.spec).map(MountLabel::option);
+            let label = context.as_deref().map(setting);
+            builder.add("/linux/maskedPaths", Step::Mask { paths: List::Items(&paths), label, aside });
         }
     }
 

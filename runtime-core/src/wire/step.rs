@@ -150,7 +150,7 @@ steps! {
         target: Str<'a>,
         /// Refuse symbolic links on the way to the target.
         nofollow: bool,
-        /// The slot in which the mount is kept for a later `MountSetattr`; with 0 it is the new root.
+        /// The slot in which the mount is kept for a later `MountSetattr` or `Label`; with 0 it is the new root.
         keep: Option<u32>,
         /// Copy into it what it covers.
         copy_up: bool,
@@ -210,6 +210,13 @@ steps! {
         /// The attributes.
         attrs: Attrs,
     }
+    /// Labels the root directory of a kept mount: `fsetxattr(security.selinux)`, where the file system takes no `context=`.
+    81 Label {
+        /// Its slot.
+        slot: u32,
+        /// The label.
+        label: Str<'a>,
+    }
     /// Makes a device node or FIFO; one that exists must be the same.
     21 MakeNode {
         /// The path in the root.
@@ -236,6 +243,8 @@ steps! {
     23 Mask {
         /// The paths in the root.
         paths: List<'a, Str<'a>>,
+        /// The option by which the cover gets the label of the container's mounts.
+        label: Option<Setting<'a>>,
         /// The tree that is left behind is init's alone and may have the cover's mount.
         aside: bool,
     }

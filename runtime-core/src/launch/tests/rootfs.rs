@@ -138,18 +138,31 @@ fn masks() {
     let readonly = Step::Readonly { paths: List::Items(&readonly) };
     let paths =
         texts(&["/nowhere", "/proc/version", "/proc/fs", "/proc/keys", "/proc/bus", "/proc/version/x"]);
-    let ended =
-        container("masks", &[Step::Mask { paths: List::Items(&paths), aside: false }, readonly], &[], script);
+    let ended = container(
+        "masks",
+        &[Step::Mask { paths: List::Items(&paths), label: None, aside: false }, readonly],
+        &[],
+        script,
+    );
     assert_eq!(ended.output, normal, "{ended:?}");
 
     let paths = texts(&["/proc/version", "/nowhere", "/proc/keys"]);
     let script = "cat /proc/version /proc/keys; ls /; grep -c tmpfs /proc/self/mountinfo";
-    let ended = container("files", &[Step::Mask { paths: List::Items(&paths), aside: false }], &[], script);
+    let ended = container(
+        "files",
+        &[Step::Mask { paths: List::Items(&paths), label: None, aside: false }],
+        &[],
+        script,
+    );
     assert_eq!(ended.output, "bin\ndev\nlib\nlib64\nproc\nusr\n3\n", "{ended:?}");
 
     let paths = texts(&["/nowhere", "/proc/nowhere"]);
-    let ended =
-        container("nothing", &[Step::Mask { paths: List::Items(&paths), aside: false }], &[], "echo fine");
+    let ended = container(
+        "nothing",
+        &[Step::Mask { paths: List::Items(&paths), label: None, aside: false }],
+        &[],
+        "echo fine",
+    );
     assert_eq!(ended.output, "fine\n", "{ended:?}");
 }
 
