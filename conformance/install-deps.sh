@@ -7,7 +7,7 @@ set -eu
 # them; what the suites are built and run with; what the virtual machine is made of.
 needed="busybox-static util-linux coreutils procps"
 wanted="strace valgrind runc crun containerd podman libseccomp-dev pkgconf \
-    mmdebstrap debian-archive-keyring bats jq gawk gcc libc6-dev iproute2 python3 secilc \
+    mmdebstrap debian-archive-keyring bats jq gawk gcc libc6-dev iproute2 python3 secilc erofs-utils \
     qemu-system-x86 e2fsprogs cpio xz-utils openssh-client"
 
 missing() {

@@ -42,6 +42,7 @@ mod rootless;
 mod schedule;
 mod seccomp;
 mod security;
+mod sizes;
 mod systemd;
 mod terminal;
 mod update;

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use conformance::{Bundle, Sandbox, corten_only, kernel, sandbox};
+use conformance::{Bundle, Sandbox, corten_only, kernel, sandbox, skip, tool};
 use serde_json::{Value, json};
 
 /// A bundle whose root is this mount, over an empty directory.
@@ -85,6 +85,92 @@ fn a_tmpfs() {
     assert!(mount.kind == "tmpfs" && mount.source == "root" && mount.has("size=1024k"), "{mount:?}");
     c.force_delete();
     assert_empty(&empty);
+    t.assert_clean();
+}
+
+/// An image of a directory, where the tool for it is installed.
+fn erofs(t: &Sandbox, dir: &Path) -> Option<PathBuf> {
+    let image = t.path("image.erofs");
+    t.command([tool("mkfs.erofs")?.as_path(), Path::new("--quiet"), &image, dir]).run().ok();
+    Some(image)
+}
+
+const NO_EROFS: &str =
+    "mkfs.erofs is not installed, or this kernel mounts no file of $TMPDIR as erofs (none of a tmpfs)";
+
+#[test]
+fn an_erofs_image() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(image) = erofs(&t, &t.bundle().rootfs()) else { skip!("{NO_EROFS}") };
+    // Whether the config asks for it or not, it is read-only.
+    for options in [&["ro".to_owned()][..], &[]] {
+        let (mut bundle, empty) = with_root(&t, "erofs", &image, options);
+        bundle.mount("/tmp", "tmpfs", "tmpfs", &[]).set("/linux/maskedPaths/0", "/etc/passwd");
+        bundle.script("touch /new; touch /tmp/new && cat /etc/passwd; ls /tmp; cat /proc/self/mountinfo");
+        let output = t.run(&bundle);
+        if ["block device required", "no such device"].iter().any(|answer| output.stderr().contains(answer)) {
+            skip!("{NO_EROFS}");
+        }
+        let text = output.ok();
+        assert!(output.stderr().contains("/new: Read-only file system"), "{}", output.report());
+        assert!(text.starts_with("new\n"), "{text}");
+        let root = kernel::mount_at(&text, "/");
+        assert!(root.kind == "erofs" && Path::new(&root.source) == image, "{root:?}");
+        assert_empty(&empty);
+    }
+    t.assert_clean();
+}
+
+/// As composefs has it: an image of names and attributes, and below it a directory that holds the files' contents alone.
+#[test]
+fn an_overlay_with_layers_of_data() {
+    corten_only!();
+    let t = sandbox!();
+    let (names, objects, image_at) = (t.bundle().rootfs(), t.path("objects"), t.path("names"));
+    fs::create_dir_all(&objects).unwrap();
+    fs::create_dir(&image_at).unwrap();
+    fs::rename(names.join("bin/busybox"), objects.join("0a1b2c")).unwrap();
+    let stand_in = fs::File::create(names.join("bin/busybox")).unwrap();
+    stand_in.set_len(fs::metadata(objects.join("0a1b2c")).unwrap().len()).unwrap();
+    stand_in.set_permissions(fs::Permissions::from_mode(0o755)).unwrap();
+    let attributes = "import os, sys; os.setxattr(sys.argv[1], 'trusted.overlay.metacopy', b''); \
+        os.setxattr(sys.argv[1], 'trusted.overlay.redirect', b'/0a1b2c')";
+    let Some(python) = tool("python3") else { skip!("python3 is not installed") };
+    let set = t
+        .command([python.as_path(), Path::new("-c"), Path::new(attributes), &names.join("bin/busybox")])
+        .run();
+    let Some(image) = erofs(&t, &names).filter(|_| set.success()) else {
+        skip!("{NO_EROFS}, or no trusted.*")
+    };
+
+    let host = format!(
+        "mount -t erofs -o ro,loop '{}' '{}' || exit 77; exec \"$@\"",
+        image.display(),
+        image_at.display()
+    );
+    let layers = format!("lowerdir={}::{}", image_at.display(), objects.display());
+    // Values over 255 bytes take another way.
+    let long = format!("{layers}::{}", t.path(&"long".repeat(50)).display());
+    fs::create_dir(t.path(&"long".repeat(50))).unwrap();
+    for layers in [layers, long] {
+        let options = [layers, "metacopy=on".to_owned(), "redirect_dir=follow".to_owned()];
+        let (mut bundle, empty) = with_root(&t, "overlay", Path::new("overlay"), &options);
+        bundle.script("ls / /bin/busybox; cat /proc/self/mountinfo");
+        let command = t.on_bundle(["run"], &bundle, &t.id());
+        let output =
+            command.wrap(["unshare", "-m", "--propagation", "private", "sh", "-c", &host, "sh"]).run();
+        if output.code() == 77 {
+            skip!("{NO_EROFS}");
+        }
+        let text = output.ok();
+        assert!(
+            text.starts_with("/bin/busybox\n\n/:\nbin\ndev\netc\n") && !text.contains("0a1b2c\n"),
+            "{text}"
+        );
+        assert_eq!(kernel::mount_at(&text, "/").kind, "overlay");
+        assert_empty(&empty);
+    }
     t.assert_clean();
 }
 

@@ -25,6 +25,7 @@ pub(super) fn check(linux: &Linux, report: &mut Report) {
         root_propagation(propagation, report);
     }
     if let Some(path) = &linux.cgroups_path {
+        report.length("/linux/cgroupsPath", path);
         cgroups_path(path, report);
     }
     if let Some(resources) = &linux.resources {

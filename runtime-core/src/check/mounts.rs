@@ -8,8 +8,12 @@ pub(super) fn check(mounts: &[Mount], list: &str, report: &mut Report) {
     for (index, mount) in mounts.iter().enumerate() {
         let at = format!("{list}/{index}");
         destination(&mount.destination, &at, report);
-        if mount.is_bind() && mount.source.is_none() {
-            report.error(format_args!("{at}/source"), "a bind mount needs a source");
+        match &mount.source {
+            Some(source) => report.length(format_args!("{at}/source"), source),
+            None if mount.is_bind() => {
+                report.error(format_args!("{at}/source"), "a bind mount needs a source");
+            }
+            None => {}
         }
         if !mount.is_bind() && mount.typ.is_none() {
             report
@@ -61,6 +65,7 @@ fn settings(mount: &Mount, at: &str, report: &mut Report) {
 
 fn destination(destination: &str, at: &str, report: &mut Report) {
     let pointer = format!("{at}/destination");
+    report.length(&pointer, destination);
     if destination.is_empty() {
         report.error(pointer, "the destination must not be empty");
     } else if has_parent(destination) {

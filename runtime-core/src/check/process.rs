@@ -30,9 +30,13 @@ pub(super) fn check(process: &Process, at: &str, report: &mut Report) {
 }
 
 fn program(process: &Process, at: &str, report: &mut Report) {
-    if process.args.is_empty() {
-        report.error(format_args!("{at}/args"), "args must not be empty");
+    match process.args.first() {
+        Some(program) => report.length(format_args!("{at}/args/0"), program),
+        None => {
+            report.error(format_args!("{at}/args"), "args must not be empty");
+        }
     }
+    report.length(format_args!("{at}/cwd"), &process.cwd);
     if process.command_line.is_some() {
         report.warning(format_args!("{at}/commandLine"), "has no effect on Linux").hint("use args");
     }

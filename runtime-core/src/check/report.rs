@@ -4,6 +4,9 @@ use std::fmt::Display;
 
 use super::{Finding, Severity};
 
+/// The longest path that a system call takes.
+const LONGEST_PATH: usize = 4095;
+
 /// The findings so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -28,12 +31,21 @@ impl Report {
         }
     }
 
+    /// Judges the length of a path.
+    pub(super) fn length(&mut self, pointer: impl Display, path: &str) {
+        if path.len() > LONGEST_PATH {
+            self.error(pointer, format!("a path of {} bytes; the kernel takes {LONGEST_PATH}", path.len()));
+        }
+    }
+
     /// Judges a path that is resolved inside the container.
     pub(super) fn inside_path(&mut self, pointer: impl Display, path: &str) {
         if !path.starts_with('/') {
             self.error(pointer, format!("{} is not an absolute path", quote(path)));
         } else if has_parent(path) {
             self.error(pointer, format!("{} has a part `..`", quote(path))).hint("write the path without it");
+        } else {
+            self.length(pointer, path);
         }
     }
 
@@ -41,6 +53,8 @@ impl Report {
     pub(super) fn host_path(&mut self, pointer: impl Display, path: &str) {
         if !path.starts_with('/') {
             self.error(pointer, format!("{} is not an absolute path", quote(path)));
+        } else {
+            self.length(pointer, path);
         }
     }
 

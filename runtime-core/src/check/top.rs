@@ -18,7 +18,7 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
         Some(root) if root.path.is_empty() => {
             report.error("/root/path", "the path must not be empty");
         }
-        Some(_) => {}
+        Some(root) => report.length("/root/path", &root.path),
     }
     if spec.process.is_none() {
         report.error("/process", "process property must not be empty");

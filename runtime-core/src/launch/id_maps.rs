@@ -121,7 +121,7 @@ impl Map {
         write_file(child.pid, file, text).map_err(|errno| {
             let hint = match errno {
                 Errno::EPERM => ": an id of the host is not this user's to give",
-                Errno::EINVAL => ": ranges overlap, or there are more than 340",
+                Errno::EINVAL => ": ranges overlap, or they are more than 340, or as text longer than a page",
                 _ => "",
             };
             self.failed(format!("write /proc/{}/{file}: {}{hint}", child.pid, errno_text(errno)))

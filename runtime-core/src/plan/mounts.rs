@@ -357,18 +357,19 @@ pub(super) fn notify(builder: &mut Builder, source: &Path, target: &str) {
     builder.bind("", &Bind { source, attrs, target, ..Bind::default() });
 }
 
-/// Lower directories of an overlay one by one, where they are too long for one value; kernels from 6.8 on take them so.
+/// Lower directories of an overlay one by one, where they are too long for one value; kernels from 6.8 on take them so. Two
+/// colons set off layers that have data alone.
 fn layers(setting: Setting<'_>) -> Vec<Setting<'_>> {
     let value = setting.value.map_or(&[][..], |value| value.bytes());
     let text = std::str::from_utf8(value).unwrap_or_default();
-    // A backslash takes the colon its meaning, and two colons set off layers of data alone.
-    let plain = !text.contains('\\') && !text.contains("::");
-    if setting.key.bytes() == b"lowerdir" && value.len() > LONGEST_VALUE && plain {
-        let layer = |path| Setting { key: Str::from("lowerdir+"), value: Some(Str::from(path)) };
-        text.split(':').map(layer).collect()
-    } else {
-        vec![setting]
+    // A backslash takes the colon its meaning.
+    if setting.key.bytes() != b"lowerdir" || value.len() <= LONGEST_VALUE || text.contains('\\') {
+        return vec![setting];
     }
+    let layer = |key, path| Setting { key: Str::from(key), value: Some(Str::from(path)) };
+    let mut parts = text.split("::");
+    let lower = parts.next().unwrap_or_default().split(':').map(|path| layer("lowerdir+", path));
+    lower.chain(parts.map(|path| layer("datadir+", path))).collect()
 }
 
 /// One option of a filesystem.
