@@ -36,7 +36,9 @@ impl Scratch {
 
     fn create(name: &str, resources: &str) -> Option<Self> {
         let mut scratch = Self::plan(name)?;
-        scratch.0.create(&resources_of(resources)).unwrap();
+        let resources = resources_of(resources);
+        scratch.0.create(&resources).unwrap();
+        scratch.0.confine(&resources).unwrap();
         Some(scratch)
     }
 

@@ -206,6 +206,51 @@ fn a_large_caller_pays_no_more_than_a_small_one() {
 
 /// The kernel reaps the children of such a caller, and their pidfds remember how they ended.
 #[test]
+fn a_container_that_its_creator_alone_can_start() {
+    if let Some(reason) = missing() {
+        return eprintln!("skipped: {reason}");
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = Place::new("held");
+    let (runtime, id) = (place.runtime(), Id::new("held").unwrap());
+    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let stdio = Some([null.as_fd(); 3]);
+    let options = CreateOptions { stdio, start_follows: true, ..CreateOptions::default() };
+    let create = |bundle: &Bundle| runtime.create(&id, bundle, &options).unwrap();
+
+    let mut container = create(&place.bundle());
+    let mut other = runtime.load(&id).unwrap();
+    assert_eq!(other.state().unwrap().status, Status::Creating);
+    assert!(matches!(other.start(&StartOptions::default()), Err(Error::NotRunning)));
+    assert!(matches!(other.delete(), Err(Error::NotStopped { .. })));
+    container.start(&StartOptions::default()).unwrap();
+    assert_eq!(container.wait().unwrap(), Exit::Code(0));
+    assert!(matches!(container.start(&StartOptions::default()), Err(Error::StartStopped)));
+    container.delete().unwrap();
+
+    let container = create(&place.bundle());
+    let init = container.pidfd().unwrap().try_clone_to_owned().unwrap();
+    drop(container);
+    let ended = nix::poll::PollFd::new(init.as_fd(), nix::poll::PollFlags::POLLIN);
+    assert_eq!(
+        nix::poll::poll(&mut [ended], 10_000u16),
+        Ok(1),
+        "init outlives the value that could start it"
+    );
+    let other = runtime.load(&id).unwrap();
+    assert_eq!(other.state().unwrap().status, Status::Stopped);
+    other.delete().unwrap();
+
+    let program = place.0.join("bundle/rootfs/bin/nonsense");
+    fs::write(&program, "nonsense").unwrap();
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut container = create(&place.changed("/process/args/0", json!("/bin/nonsense")));
+    let error = container.start(&StartOptions::default()).unwrap_err();
+    assert!(matches!(&error, Error::Enter(step) if step.message.contains("exec format error")), "{error}");
+    container.delete().unwrap();
+}
+
+#[test]
 fn a_caller_that_ignores_its_children() {
     if let Some(reason) = missing().or_else(|| (kernel() < (6, 15)).then_some("needs Linux 6.15")) {
         eprintln!("skipped: {reason}");

@@ -7,7 +7,7 @@ use crate::globals::Globals;
 
 pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
     NewContainer::new(globals, flags, true)
-        .and_then(|new| new.create(None))
+        .and_then(|new| new.create(None, false))
         .map(|_| 0)
         .map_err(|failure| failure.context("runc create failed"))
 }

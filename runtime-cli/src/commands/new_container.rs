@@ -66,10 +66,12 @@ impl<'a> NewContainer<'a> {
     }
 
     /// Makes the container, and tells all who want to know about it. `stdio` is what its process reads and writes, if
-    /// not the standard streams of the command.
-    pub(super) fn create(&self, stdio: Option<[BorrowedFd<'_>; 3]>) -> Result<Container, Failure> {
+    /// not the standard streams of the command; with `run` it is started next.
+    pub(super) fn create(&self, stdio: Option<[BorrowedFd<'_>; 3]>, run: bool) -> Result<Container, Failure> {
         let options = CreateOptions {
             stdio,
+            // A start that takes a while is one of a container that others can see.
+            start_follows: run && !self.starts_slowly(),
             inherit: self.inherited.descriptors.clone(),
             extra_env: self.inherited.env.clone(),
             ..options(self.globals, self.flags, &self.bundle.spec)

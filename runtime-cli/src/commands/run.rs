@@ -22,7 +22,7 @@ pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
 
 fn detached(globals: &Globals, flags: &Matches) -> Outcome {
     let new = NewContainer::new(globals, flags, true)?;
-    let mut container = new.create(None)?;
+    let mut container = new.create(None, true)?;
     container.start(&start_options()).inspect_err(|_| new.undo())?;
     Ok(0)
 }
@@ -33,7 +33,7 @@ fn foreground(globals: &Globals, flags: &Matches) -> Outcome {
         become_subreaper()?;
     }
     let foreground = Foreground::new(new.has_terminal(), new.root())?;
-    let mut container = new.create(foreground.stdio())?;
+    let mut container = new.create(foreground.stdio(), true)?;
     let status = attend(&new, &mut container, foreground).inspect_err(|_| new.undo())?;
     if !flags.is_set(&KEEP) {
         if let Err(error) = container.delete() {

@@ -64,8 +64,7 @@ impl Cgroupfs {
         }
         self.prepare(resources, &request.settings, dirs)?;
         limits::apply(&request.settings, |setting| self.dir_of(dirs, setting))?;
-        self.hand_over(dirs)?;
-        self.filter_devices(dirs, &request.rules)
+        self.hand_over(dirs)
     }
 
     /// Puts a process with one thread into the directories of version 1.
@@ -158,8 +157,17 @@ impl Cgroupfs {
         }
     }
 
+    /// Whether device rules may come after init: a program is attached in one step, while the list of version 1 denies all before
+    /// it allows some; and what an earlier container has left may deny anything.
+    fn confines_late(&self) -> bool {
+        let by_list = self.saved.groups.iter().any(|group| group.hierarchy.has("devices"));
+        let unified = self.saved.unified();
+        !by_list && unified.is_some_and(|group| group.made > 0)
+    }
+
     /// Applies the device rules where this host has a way to.
-    fn filter_devices(&self, dirs: &[Dir], rules: &[devices::Rule]) -> Result<(), Error> {
+    pub(super) fn filter_devices(&self, dirs: &[Dir], request: &Request) -> Result<(), Error> {
+        let rules = &request.rules;
         let groups = || self.saved.groups.iter().zip(dirs);
         if let Some((_, dir)) = groups().find(|(group, _)| group.hierarchy.has("devices")) {
             return devices::list::apply(dir, rules);
@@ -187,7 +195,15 @@ impl Manager for Cgroupfs {
             make::check_unused(group, dir)?;
         }
         self.take();
-        self.limit(&request, resources, &dirs)
+        self.limit(&request, resources, &dirs)?;
+        if self.confines_late() { Ok(()) } else { self.filter_devices(&dirs, &request) }
+    }
+
+    fn confine(&self, resources: &Resources) -> Result<(), Error> {
+        if !self.confines_late() {
+            return Ok(());
+        }
+        self.filter_devices(&self.dirs()?, &self.request(resources)?)
     }
 
     fn adopt(&mut self, _: i32, _: &Resources) -> Result<(), Error> {

@@ -46,10 +46,14 @@ pub trait Manager: std::fmt::Debug + Send + Sync {
     /// What has to be kept to find it again; `create` brings it up to date.
     fn saved(&self) -> &Saved;
 
-    /// Makes it and sets its limits, before any process is in it. One that exists already has to be
-    /// empty and not frozen. After an error, what was made is there until [`Manager::remove`], and
+    /// Makes it and sets its limits, before any process is in it; [`Manager::confine`] does the rest. One that exists already has to
+    /// be empty and not frozen. After an error, what was made is there until [`Manager::remove`], and
     /// [`Manager::saved`] says what that is.
     fn create(&mut self, resources: &Resources) -> Result<(), Error>;
+
+    /// Puts the device rules in force that `create` has left out: those of a new cgroup of version 2, which hinder no init and
+    /// take the kernel as long as many of its steps.
+    fn confine(&self, resources: &Resources) -> Result<(), Error>;
 
     /// Moves a process into it that waits for that, where [`Placement`] says so, and sets the limits.
     fn adopt(&mut self, pid: i32, resources: &Resources) -> Result<(), Error>;

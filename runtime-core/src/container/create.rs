@@ -14,6 +14,7 @@ use nix::libc::{S_ISVTX, SIGKILL};
 use nix::sys::stat::{Mode, stat};
 use nix::unistd::{geteuid, pipe2};
 
+use super::start::Held;
 use super::{Container, Exit, Resctrl, Runtime, Status, agent, delete, end, notify};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Placement, Scope};
@@ -47,6 +48,9 @@ pub struct CreateOptions<'a> {
     pub no_pivot: bool,
     /// Leave the payload in the caller's session keyring.
     pub no_new_keyring: bool,
+    /// The value that `create` returns is what starts the container, and soon: without a gate at which others could. Until then
+    /// the container counts as being made, and it ends with that value and with the calling thread.
+    pub start_follows: bool,
     /// Give the payload a `NOTIFY_SOCKET`, for a `start` that waits until it is ready.
     pub notify_socket: bool,
     /// Who makes the container's cgroup.
@@ -87,9 +91,9 @@ impl Runtime {
         let made = making.make();
         let Making { record, pidfd, moved, .. } = making;
         match made {
-            Ok(terminal) => {
+            Ok((terminal, held)) => {
                 drop(lock);
-                Ok(Container { store: Arc::new(store), id: id.clone(), entry, record, pidfd, terminal })
+                Ok(Container { store: Arc::new(store), id: id.clone(), entry, record, pidfd, terminal, held })
             }
             Err(error) => {
                 if let Some(moved) = moved {
@@ -127,16 +131,22 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    /// Everything from the claimed id to the committed container. Returns the master of the payload's terminal.
-    fn make(&mut self) -> Result<Option<OwnedFd>, Error> {
+    /// Everything from the claimed id to the committed container. Returns the master of the payload's terminal, and what it
+    /// takes to start the container where nobody else can.
+    fn make(&mut self) -> Result<(Option<OwnedFd>, Option<Held>), Error> {
         self.make_cgroup()?;
         let rdt = self.draft.config.spec().linux.as_ref().and_then(|linux| linux.intel_rdt.as_ref());
         if let (Some(resctrl), Some(rdt)) = (&self.record.resctrl, rdt) {
             resctrl.make(rdt)?;
         }
         let notify_dir = self.draft.options.notify_socket.then(|| notify::prepare(self.entry)).transpose()?;
+        let beside_init = self.draft.config.hooks.create_container.is_empty();
+        if !beside_init {
+            self.confine()?;
+        }
         let (plan, mut child, output) = self.launch_in_cgroup(notify_dir.as_deref())?;
-        let ready = self.supervise(&mut child, &plan, output);
+        let confined = if beside_init { self.confine() } else { Ok(()) };
+        let ready = confined.map_err(Stop::from).and_then(|()| self.supervise(&mut child, &plan, output));
         let pid = child.pid;
         let Child { pidfd, channel, .. } = child;
         self.pidfd = Some(pidfd);
@@ -144,12 +154,15 @@ impl Making<'_> {
         if let Some(resctrl) = &self.record.resctrl {
             resctrl.enter(pid)?;
         }
+        if self.draft.options.start_follows {
+            return Ok((terminal, Some(Held { channel, plan })));
+        }
         self.record.creator = None;
         self.entry.write(&self.record)?;
         // Init closes the channel when it no longer dies with this process, which may end right after.
         let committed = channel.send(Order::Commit).and_then(|()| channel.receive());
         match committed {
-            Ok(None) => Ok(terminal),
+            Ok(None) => Ok((terminal, None)),
             Ok(Some(_)) | Err(_) => Err(Error::InitDied("ended while it was waiting".to_owned())),
         }
     }
@@ -162,6 +175,12 @@ impl Making<'_> {
             Err(error) if error.is_denied() && self.draft.may_lack_cgroup() => self.do_without_cgroup(error),
             made => Ok(made?),
         }
+    }
+
+    /// Puts the device rules in force that do not hinder init: beside it, unless it runs hooks to which they apply.
+    fn confine(&self) -> Result<(), Error> {
+        let confined = cgroup::open(self.record.cgroup.clone()).confine(&self.draft.resources());
+        Ok(self.without_filter(confined)?)
     }
 
     /// The device filter is the last thing that is set; without it nothing is lost to who can make no devices.
@@ -222,14 +241,12 @@ impl Making<'_> {
         notify_dir: Option<&Path>,
     ) -> Result<(Plan, Child, Option<File>), Error> {
         let plan = self.draft.plan(&self.record.cgroup, placement.files.len(), notify_dir)?;
-        self.entry.unlink(GATE);
-        let gate = gate::listener(&self.entry.short_path(GATE));
-        let gate = gate.map_err(Error::system("make the start gate", self.entry.path()))?;
+        let gate = if self.draft.options.start_follows { None } else { Some(self.make_gate()?) };
         let (output, hook_output) = hook_output(&plan)?.unzip();
         let sources = Sources {
             rootfs: Some(self.rootfs.dir.as_fd()),
             proc: Some(self.draft.host.proc()),
-            gate: Some(gate.as_fd()),
+            gate: gate.as_ref().map(AsFd::as_fd),
             files: placement.files.iter().map(AsFd::as_fd).collect(),
             cgroup: placement.into.as_ref().map(AsFd::as_fd),
             hook_output: hook_output.as_ref().map(AsFd::as_fd),
@@ -240,6 +257,12 @@ impl Making<'_> {
         let child = launch::launch(&plan, &sources, &payload)?;
         self.note(&child)?;
         Ok((plan, child, output))
+    }
+
+    fn make_gate(&self) -> Result<OwnedFd, Error> {
+        self.entry.unlink(GATE);
+        let gate = gate::listener(&self.entry.short_path(GATE));
+        gate.map_err(Error::system("make the start gate", self.entry.path()))
     }
 
     fn note(&mut self, child: &Child) -> Result<(), Error> {
@@ -395,7 +418,7 @@ impl<'a> Draft<'a> {
                 id: self.id.as_str(),
                 bundle: &self.bundle.dir,
                 cgroup: plan::Cgroup { files, moved: cgroup.unit.is_some(), groups: &cgroup.groups },
-                gate: true,
+                gate: !self.options.start_follows,
                 no_pivot: self.options.no_pivot,
                 no_new_keyring: self.options.no_new_keyring,
                 extra_env: &self.options.extra_env,

@@ -28,6 +28,7 @@ pub use exec::{ExecOptions, Prepared, Process};
 pub use network::NetworkInterface;
 pub(crate) use resctrl::Resctrl;
 pub use resctrl::{CacheOccupancy, IntelRdtStats, L3CacheInfo, MemBwInfo, MemoryBandwidth};
+use start::Held;
 pub use start::StartOptions;
 pub use state::{State, Status};
 pub use stats::Stats;
@@ -118,13 +119,15 @@ pub struct Container {
     pidfd: Option<OwnedFd>,
     /// The master of the payload's terminal, until it is taken.
     terminal: Option<OwnedFd>,
+    /// What starts it, where this value alone can.
+    held: Option<Held>,
 }
 
 impl Container {
     fn load(store: &Arc<Store>, id: Id) -> Result<Self, Error> {
         let entry = store.find(&id)?;
         let record = entry.read()?;
-        Ok(Self { store: Arc::clone(store), id, entry, record, pidfd: None, terminal: None })
+        Ok(Self { store: Arc::clone(store), id, entry, record, pidfd: None, terminal: None, held: None })
     }
 
     /// The container's id.

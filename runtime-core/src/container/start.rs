@@ -2,14 +2,19 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+
+use nix::poll::PollTimeout;
 
 use super::notify::Notify;
 use super::{Container, Status, delete, status};
 use crate::error::Error;
+use crate::launch::channel::Channel;
 use crate::launch::gate::{self, GATE, Outcome};
-use crate::launch::{self, handshake, hooks};
-use crate::plan::HookState;
+use crate::launch::handshake::{self, Stop};
+use crate::launch::{self, hooks};
+use crate::plan::{HookState, Plan};
 use crate::state::Record;
 
 /// How a container is started.
@@ -18,6 +23,13 @@ pub struct StartOptions {
     /// The service manager's socket (`NOTIFY_SOCKET`): `start` returns when the payload has said `READY=1`, which is passed on.
     /// The container must have been made with [`CreateOptions::notify_socket`](crate::CreateOptions::notify_socket).
     pub notify_socket: Option<PathBuf>,
+}
+
+/// An init that waits for its creator alone.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) channel: Channel,
+    pub(super) plan: Plan,
 }
 
 impl Container {
@@ -29,11 +41,46 @@ impl Container {
     /// which it is killed.
     pub fn start(&mut self, options: &StartOptions) -> Result<(), Error> {
         let lock = self.entry.lock_exclusive()?;
-        self.record = self.entry.read()?;
-        let (status, pidfd) = status(&self.entry, &self.record)?;
-        let (Status::Created, Some(pidfd)) = (status, pidfd) else { return Err(refusal(status)) };
+        let held = self.held.take();
+        let found = if held.is_none() { Some(self.find_created()?) } else { None };
         let notify =
             options.notify_socket.as_deref().map(|host| Notify::bind(&self.entry, host)).transpose()?;
+        let answered = self.record.notifies() && self.record.hooks.start_container.is_empty();
+        let patience = handshake::patience(answered);
+        match held {
+            Some(held) => self.release(&held, patience)?,
+            None => self.open_gate(patience)?,
+        }
+        drop(lock);
+        self.poststart()?;
+        match notify.zip(found.as_ref().or(self.pidfd.as_ref())) {
+            Some((notify, init)) => notify.wait_ready(self.pid().unwrap_or_default(), init),
+            None => Ok(()),
+        }
+    }
+
+    /// Init, which has to wait at the gate.
+    fn find_created(&mut self) -> Result<OwnedFd, Error> {
+        self.record = self.entry.read()?;
+        match status(&self.entry, &self.record)? {
+            (Status::Created, Some(pidfd)) => Ok(pidfd),
+            (status, _) => Err(refusal(status)),
+        }
+    }
+
+    /// Lets the init go that waits for this value alone.
+    fn release(&mut self, held: &Held, patience: PollTimeout) -> Result<(), Error> {
+        self.record.creator = None;
+        self.entry.write(&self.record)?;
+        handshake::execute(&held.channel, &held.plan, patience).map_err(|stop| match stop {
+            Stop::Step(error) => Error::Enter(error),
+            Stop::Host(error) => error,
+            Stop::Died(_) => Error::StartStopped,
+        })
+    }
+
+    /// Lets the init go that waits at the gate.
+    fn open_gate(&self, patience: PollTimeout) -> Result<(), Error> {
         let init = self.pid().unwrap_or_default();
         let exe = format!("/proc/{init}/exe");
         // Holds the plan, which explains a failure when init has gone; where init is closed to its caller the bare fault has to do.
@@ -42,8 +89,7 @@ impl Container {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
             Err(_) => return Err(Error::StartStopped),
         };
-        let answered = self.record.notifies() && self.record.hooks.start_container.is_empty();
-        let outcome = gate::start(&self.entry.short_path(GATE), handshake::patience(answered));
+        let outcome = gate::start(&self.entry.short_path(GATE), patience);
         match outcome.map_err(Error::system("start", self.entry.path()))? {
             Outcome::Accepted => {}
             Outcome::Pending => log::warn!("{}", Error::AgentSilent),
@@ -51,18 +97,13 @@ impl Container {
                 let plan = image.map(launch::plan_of).transpose()?.unwrap_or_default();
                 return Err(Error::Enter(plan.explain(&report)));
             }
-            Outcome::Nobody if matches!(super::status(&self.entry, &self.record)?.0, Status::Running) => {
+            Outcome::Nobody if matches!(status(&self.entry, &self.record)?.0, Status::Running) => {
                 return Err(Error::StartRunning);
             }
             Outcome::Nobody => return Err(Error::StartStopped),
         }
         self.entry.unlink(GATE);
-        drop(lock);
-        self.poststart()?;
-        match notify {
-            Some(notify) => notify.wait_ready(init, &pidfd),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn poststart(&self) -> Result<(), Error> {

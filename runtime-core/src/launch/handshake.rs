@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::channel::Message;
+use super::channel::{Channel, Message};
 use super::{Child, hooks};
 use crate::container::{Exit, reap};
 use crate::error::Error;
@@ -67,7 +67,7 @@ pub(crate) fn until_ready(
     let mut terminal = None;
     let mut patience = PollTimeout::NONE;
     loop {
-        if !listen(child, output.as_mut(), patience).map_err(failed)? {
+        if !listen(&child.channel, output.as_mut(), patience).map_err(failed)? {
             return Err(Stop::Host(Error::AgentSilent));
         }
         let Some(Message { report, fd }) = child.channel.receive().map_err(failed)? else {
@@ -132,7 +132,7 @@ fn proceed(child: &Child) -> Result<(), Errno> {
 
 /// Reads what hooks say until init has a message; false where it has none in time.
 fn listen(
-    child: &Child,
+    channel: &Channel,
     mut output: Option<&mut (File, Vec<u8>)>,
     patience: PollTimeout,
 ) -> Result<bool, Errno> {
@@ -141,7 +141,7 @@ fn listen(
         return Ok(true);
     }
     loop {
-        let mut fds = vec![PollFd::new(child.channel.as_fd(), PollFlags::POLLIN)];
+        let mut fds = vec![PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
         fds.extend(output.as_ref().map(|output| PollFd::new(output.0.as_fd(), PollFlags::POLLIN)));
         match poll(&mut fds, patience) {
             Ok(0) => return Ok(false),
@@ -157,14 +157,14 @@ fn listen(
 }
 
 /// Lets the process be executed; the channel closes when it is. An agent may let it wait longer than that.
-pub(crate) fn execute(child: &Child, plan: &Plan, patience: PollTimeout) -> Result<(), Stop> {
+pub(crate) fn execute(channel: &Channel, plan: &Plan, patience: PollTimeout) -> Result<(), Stop> {
     let failed = |errno| Stop::Host(Error::system("talk to", "container init")(errno));
-    child.channel.send(Order::Start).map_err(failed)?;
-    if !listen(child, None, patience).map_err(failed)? {
+    channel.send(Order::Start).map_err(failed)?;
+    if !listen(channel, None, patience).map_err(failed)? {
         log::warn!("{}", Error::AgentSilent);
         return Ok(());
     }
-    match child.channel.receive().map_err(failed)? {
+    match channel.receive().map_err(failed)? {
         None => Ok(()),
         Some(message) => Err(Stop::Step(plan.explain(&message.report))),
     }

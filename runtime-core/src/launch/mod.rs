@@ -1,5 +1,5 @@
 //! The host side of bringing init up: its image, its birth, its descriptors, its questions.
-mod channel;
+pub(crate) mod channel;
 pub(crate) mod descriptors;
 pub(crate) mod gate;
 pub(crate) mod handshake;

@@ -181,6 +181,10 @@ impl Manager for Systemd {
         self.files.request(resources).map(drop)
     }
 
+    fn confine(&self, _: &Resources) -> Result<(), Error> {
+        Ok(())
+    }
+
     fn adopt(&mut self, pid: i32, resources: &Resources) -> Result<(), Error> {
         let request = self.files.request(resources)?;
         let mut bus = Bus::connect(&self.unit.bus)?;
@@ -190,6 +194,7 @@ impl Manager for Systemd {
         self.files.take();
         let dirs = self.files.dirs()?;
         self.files.limit(&request, resources, &dirs)?;
+        self.files.filter_devices(&dirs, &request)?;
         self.files.enter(pid, &dirs)
     }
 
