@@ -241,6 +241,34 @@ fn roots_that_are_refused() {
 }
 
 #[test]
+fn what_the_host_mounts_in_a_root_later_is_not_seen() {
+    // runc does this since 1.2.
+    corten_only!();
+    let t = sandbox!(View::Host);
+    let mut bundle = t.bundle();
+    bundle.args(["sleep", "1000"]);
+    let root = bundle.rootfs();
+    let id = t.id();
+    bundle.write();
+    let script = format!(
+        "mount --bind '{root}' '{root}' && mount --make-shared '{root}' && \
+         '{rt}' --root '{state}' run -d -b '{dir}' {id} >/dev/null 2>&1 </dev/null; \
+         mount -t tmpfs later '{root}/opt' && '{rt}' --root '{state}' exec {id} cat /proc/self/mountinfo; \
+         '{rt}' --root '{state}' delete --force {id}",
+        root = root.display(),
+        rt = t.program().display(),
+        state = t.state_root().display(),
+        dir = bundle.dir().display(),
+    );
+    fs::create_dir(bundle.inside("/opt")).unwrap();
+    let text = t.command(["unshare", "-m", "--propagation", "private", "sh", "-c", &script]).run().ok();
+    let mounts = kernel::mounts(&text);
+    assert!(mounts.iter().any(|mount| mount.point == "/"), "{text}");
+    assert!(mounts.iter().all(|mount| mount.source != "later"), "a mount of the host shows:\n{text}");
+    t.assert_clean();
+}
+
+#[test]
 fn a_root_on_a_shared_mount_stays_private() {
     let t = sandbox!(View::Host);
     let mut bundle = t.bundle();

@@ -87,7 +87,7 @@ impl<'a> Root<'a> {
     /// the mount is cut off.
     ///
     /// Mounts stay slaves of the host's by default: what the host mounts or unmounts later is seen, and nothing comes
-    /// back. With shared propagation they stay peers, so that a bind of them may be one; then the mount below the
+    /// back; but for the root itself, where an image's directories are no places for the host's mounts. With shared propagation they stay peers, so that a bind of them may be one; then the mount below the
     /// root filesystem is made private, or mounting the root would show on the host.
     pub(super) fn take(&self, builder: &mut Builder, options: &Options<'_>) {
         if self.home == Home::Joined {
@@ -105,7 +105,9 @@ impl<'a> Root<'a> {
         let (private, slave, rec) = (libc::MS_PRIVATE as u32, libc::MS_SLAVE as u32, libc::MS_REC as u32);
         let (flags, attrs) = if self.shared() {
             (self.propagation, Attrs { propagation: private, ..Attrs::default() })
-        } else if self.propagation == 0 || self.propagation & slave != 0 {
+        } else if self.propagation == 0 {
+            (slave | rec, Attrs { propagation: private, ..Attrs::default() })
+        } else if self.propagation & slave != 0 {
             (slave | rec, Attrs::default())
         } else {
             (private | rec, Attrs { propagation: private | rec, ..Attrs::default() })
