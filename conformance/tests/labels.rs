@@ -1,7 +1,9 @@
 //! AppArmor profiles and SELinux labels, where the machine has them; a clear refusal where it has not.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
 
 use conformance::{Bundle, Container, Sandbox, corten_only, is_peer, sandbox, skip, tool};
 use serde_json::json;
@@ -31,24 +33,48 @@ fn without_a_security_module_a_label_is_refused() {
     }
 }
 
+/// A profile of AppArmor that is loaded as long as this lives.
+pub(crate) struct Profile {
+    pub(crate) name: String,
+    parser: PathBuf,
+    file: PathBuf,
+}
+
+impl Profile {
+    /// Everything may be done but for writing these files; `None` where there is no AppArmor.
+    pub(crate) fn denying(t: &Sandbox, files: &[&str]) -> Option<Self> {
+        let parser = tool("apparmor_parser").filter(|_| has_apparmor())?;
+        let (name, file) = (format!("corten-{}", t.id()), t.path("profile"));
+        let rules = "  file,\n  capability,\n  signal,\n  ptrace,\n  mount,\n  umount,\n";
+        let denied: String = files.iter().map(|file| format!("  deny {file} w,\n")).collect();
+        fs::write(&file, format!("profile {name} flags=(attach_disconnected) {{\n{rules}{denied}}}\n"))
+            .unwrap();
+        t.command([&parser]).args(["-r".as_ref(), file.as_os_str()]).run().ok();
+        Some(Self { name, parser, file })
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        let done = Command::new(&self.parser).arg("-R").arg(&self.file).status();
+        assert!(done.is_ok_and(|status| status.success()) || thread::panicking(), "{} stays", self.name);
+    }
+}
+
+pub(crate) const NO_APPARMOR: &str = "AppArmor is not enabled here, or apparmor_parser is not installed";
+
 #[test]
 fn an_apparmor_profile_denies() {
     let t = sandbox!();
-    let Some(parser) = tool("apparmor_parser").filter(|_| has_apparmor()) else {
-        skip!("AppArmor is not enabled here, or apparmor_parser is not installed");
-    };
-    let profile = "corten-test";
-    let text = format!(
-        "profile {profile} flags=(attach_disconnected) {{\n  file,\n  capability,\n  signal,\n  ptrace,\n  mount,\n  deny /tmp/denied w,\n}}\n"
-    );
-    fs::write(t.path("profile"), text).unwrap();
-    t.command([&parser]).args(["-r".as_ref(), t.path("profile").as_os_str()]).run().ok();
+    let Some(profile) = Profile::denying(&t, &["/tmp/denied"]) else { skip!("{NO_APPARMOR}") };
     let mut bundle = t.bundle();
-    bundle.set("/process/apparmorProfile", profile).set("/root/readonly", false).args(["sleep", "1000"]);
+    bundle.set("/process/apparmorProfile", profile.name.as_str());
+    bundle.set("/root/readonly", false).args(["sleep", "1000"]);
     let c = t.launch(&bundle);
-    assert!(c.init().file("attr/current").starts_with(profile));
+    let confined = format!("{} (enforce)", profile.name);
+    assert_eq!(c.init().file("attr/current").trim(), confined);
     let shown = c.exec(["sh", "-c", "cat /proc/self/attr/current; touch /tmp/fine && touch /tmp/denied"]);
-    assert!(shown.stdout().starts_with("corten-test (enforce)"), "{}", shown.report());
+    assert!(shown.stdout().starts_with(&confined), "{}", shown.report());
     assert!(
         shown.stderr().contains("Permission denied") && bundle.inside("/tmp/fine").exists(),
         "{}",
@@ -57,7 +83,6 @@ fn an_apparmor_profile_denies() {
     c.force_delete();
     bundle.set("/process/apparmorProfile", "no-such-profile");
     assert!(t.create_fails(&bundle).contains("no-such-profile"));
-    t.command([&parser]).args(["-R".as_ref(), t.path("profile").as_os_str()]).run().ok();
 }
 
 /// A container's process, its files, and files that are another container's.

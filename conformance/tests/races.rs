@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use conformance::{Bundle, Output, Sandbox, corten_only, kernel, sandbox};
+use conformance::{Bundle, Output, Sandbox, corten_only, kernel, sandbox, skip};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::json;
 
+use crate::labels::{NO_APPARMOR, Profile};
 use crate::security::{Canaries, attempt, bundle_with_bare_dev};
 
 pub(crate) fn rounds() -> u32 {
@@ -319,4 +320,59 @@ fn the_root_itself() {
     race(&t, &canaries, &bundle, pairs, |output| {
         assert!(!output.success() || output.stdout().contains("bin"), "{}", output.report());
     });
+}
+
+/// T11: the profile of create, while the image's `/proc` becomes a tree with files of its own in `self/attr`.
+#[test]
+fn the_label_of_create() {
+    corten_only!();
+    let t = sandbox!();
+    let canaries = Canaries::new(&t);
+    let Some(profile) = Profile::denying(&t, &["/tmp/denied"]) else { skip!("{NO_APPARMOR}") };
+    let mut bundle = t.bundle();
+    for process in ["self", "thread-self", "1"] {
+        let attr = bundle.inside("/fake").join(process).join("attr");
+        fs::create_dir_all(attr.join("apparmor")).unwrap();
+        for name in ["exec", "current", "apparmor/exec"] {
+            fs::write(attr.join(name), "").unwrap();
+        }
+    }
+    symlink("/fake", bundle.inside("/link")).unwrap();
+    bundle.set("/process/apparmorProfile", profile.name.as_str()).set("/root/readonly", false);
+    bundle.script("touch /tmp/fine; touch /tmp/denied; true");
+    let proc = bundle.inside("/proc");
+    let pairs = vec![(proc.clone(), bundle.inside("/fake")), (proc, bundle.inside("/link"))];
+    race(&t, &canaries, &bundle, pairs, |output| {
+        assert!(!bundle.inside("/tmp/denied").exists(), "{}", output.report());
+    });
+    assert!(bundle.inside("/tmp/fine").exists(), "none came to run");
+}
+
+/// T11: the profile of exec, while the container mounts other things over its `/proc`.
+#[test]
+fn the_label_of_exec() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(profile) = Profile::denying(&t, &["/tmp/denied"]) else { skip!("{NO_APPARMOR}") };
+    let mut bundle = t.bundle();
+    bundle.capabilities(&["CAP_SYS_ADMIN"]).set("/root/readonly", false);
+    bundle.set("/linux/maskedPaths", json!([])).set("/linux/readonlyPaths", json!([]));
+    bundle.script(
+        "mkdir -p /fake/self/attr/apparmor; for f in exec current apparmor/exec; do > /fake/self/attr/$f; done; \
+         cp -r /fake/self /fake/thread-self; while :; do mount --bind /fake /proc; umount /proc; \
+         mount -t tmpfs x /proc/self/attr; umount /proc/self/attr; \
+         for p in /proc/[0-9]*; do mount --bind /fake/self/attr $p/attr && umount $p/attr; done 2>/dev/null; done",
+    );
+    let c = t.launch(&bundle);
+    let mut came = 0;
+    for round in 0..rounds() {
+        let output = c
+            .exec_with(["--apparmor", &profile.name], ["sh", "-c", "touch /tmp/fine; touch /tmp/denied"])
+            .run();
+        came += u32::from(bundle.inside("/tmp/fine").exists());
+        assert!(!bundle.inside("/tmp/denied").exists(), "round {round}: {}", output.report());
+        let _ = fs::remove_file(bundle.inside("/tmp/fine"));
+    }
+    eprintln!("{came} of {} came to run", rounds());
+    assert!(came > 0 && c.status() == "running");
 }

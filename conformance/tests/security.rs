@@ -258,6 +258,45 @@ fn links_never_lead_out_of_the_root() {
     t.assert_clean();
 }
 
+/// T09: the image's links to descriptors. The caller, who is init's parent, has the directory of the canaries open.
+#[test]
+fn links_to_descriptors_are_not_followed() {
+    corten_only!();
+    let t = sandbox!();
+    let canaries = Canaries::new(&t);
+    let links =
+        [("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("ptmx", "fd/9"), ("null", "fd/9/victim")];
+    for process in ["self", "thread-self", "1"] {
+        for (link, target) in links {
+            let target = format!("/proc/{process}/{target}");
+            let descriptors = (3..20).map(|fd| format!("/dev/fd/{fd}"));
+            let paths: Vec<String> = match link {
+                "fd" => {
+                    descriptors.flat_map(|fd| [format!("{fd}/made"), format!("{fd}/victim"), fd]).collect()
+                }
+                link => vec![format!("/dev/{link}/made"), format!("/dev/{link}")],
+            };
+            let mut bundles: Vec<Bundle> = (0..4).map(|_| bundle_with_bare_dev(&t)).collect();
+            bundles[0].set("/linux/maskedPaths", json!(paths)).set("/linux/readonlyPaths", json!(paths));
+            for path in &paths {
+                bundles[1].mount(path, "tmpfs", "tmpfs", &[]);
+                bundles[2].mount(path, "bind", "/etc/hostname", &["bind"]);
+                bundles[3].push("/linux/devices", json!({"path": path, "type": "c", "major": 1, "minor": 3}));
+            }
+            for mut bundle in bundles {
+                symlink(&target, bundle.inside("/dev").join(link)).unwrap();
+                bundle.args(["ls", "-l", "/proc/self/fd/"]);
+                let open =
+                    format!("exec 9<'{}' 8<'{}'", canaries.dir.display(), canaries.path("victim").display());
+                let output = t.on_bundle(["run"], &bundle, &t.id()).after(&open).run();
+                canaries.assert_untouched(&format!("{link} -> {target}: {}", output.report()));
+                assert!(!output.stdout().contains("hostdir"), "{}", output.report());
+            }
+        }
+    }
+    t.assert_clean();
+}
+
 /// T10
 #[test]
 fn proc_and_sys_must_be_directories() {
@@ -413,7 +452,7 @@ fn invalid_ids_have_their_text() {
     }
 }
 
-/// T18
+/// T18: what the payload has is what the config says, whatever the caller has.
 #[test]
 fn capabilities_and_groups_of_the_caller_stay_outside() {
     let Some(setpriv) = tool("setpriv") else { conformance::skip!("setpriv is not installed") };
@@ -425,16 +464,35 @@ fn capabilities_and_groups_of_the_caller_stay_outside() {
     if !probe.success() {
         conformance::skip!("setpriv cannot raise ambient capabilities here: {}", probe.stderr());
     }
+    let (none, kill) = ("0000000000000000", "0000000000000020");
+    let facts = |status: &str| ["CapInh", "CapAmb", "Groups"].map(|name| kernel::field(status, name));
     for uid in [0, 1000] {
-        bundle.set("/process/user/uid", uid).args(["cat", "/proc/self/status"]);
-        let status = t.on_bundle(["run"], &bundle, &t.id()).wrap(rich).run().ok();
-        let names = ["CapInh", "CapAmb", "Groups"].map(|name| kernel::field(&status, name));
-        assert_eq!(names, ["0000000000000000", "0000000000000000", ""], "uid {uid}");
+        for (inheritable, ambient, groups) in
+            [(json!([]), json!([]), json!([])), (json!(["CAP_KILL"]), json!(["CAP_KILL"]), json!([7, 9]))]
+        {
+            let expected = if groups == json!([]) { [none, none, ""] } else { [kill, kill, "7 9"] };
+            bundle.set("/process/capabilities/inheritable", inheritable);
+            bundle.set("/process/capabilities/ambient", ambient).set("/process/user/additionalGids", groups);
+            bundle.set("/process/user/uid", uid).args(["cat", "/proc/self/status"]);
+            let status = t.on_bundle(["run"], &bundle, &t.id()).wrap(rich).run().ok();
+            assert_eq!(facts(&status), expected, "uid {uid}");
+            let c = t.launch(bundle.args(["sleep", "1000"]));
+            let exec = |flags: &[&str]| {
+                let words = [&["exec"], flags, &[c.id(), "cat", "/proc/self/status"]].concat();
+                facts(&t.runtime(words).wrap(rich).run().ok())
+            };
+            assert_eq!(exec(&[]), expected, "exec, uid {uid}");
+            if !is_peer() {
+                let [inheritable, ambient, groups] = expected;
+                let more = exec(&["--cap", "CAP_NET_BIND_SERVICE", "--additional-gids", "11"]);
+                assert_eq!(
+                    more,
+                    [inheritable, ambient, format!("{groups} 11").trim()],
+                    "exec with more, uid {uid}"
+                );
+            }
+        }
     }
-    let c = t.launch(bundle.args(["sleep", "1000"]).set("/process/user/uid", 0));
-    let status = c.exec_with([], ["cat", "/proc/self/status"]).wrap(rich).run().ok();
-    let names = ["CapInh", "CapAmb", "Groups"].map(|name| kernel::field(&status, name));
-    assert_eq!(names, ["0000000000000000", "0000000000000000", ""], "exec");
 }
 
 /// T20
