@@ -21,6 +21,7 @@ mod faults;
 mod fds;
 mod features;
 mod hooks;
+mod host_proc;
 mod idmap;
 mod kill;
 mod labels;

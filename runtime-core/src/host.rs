@@ -1,10 +1,10 @@
 //! Facts about this host, read once and when they are first asked for.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat as open_at, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat as open_at, openat2};
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::read;
@@ -12,6 +12,7 @@ use nix::unistd::read;
 use crate::config::Seccomp;
 use crate::init;
 use crate::plan::Facts;
+use crate::procfs;
 use crate::seccomp::{self, flag};
 use crate::sys;
 
@@ -22,9 +23,6 @@ const OLDEST: (u32, u32) = (5, 14);
 /// The kernel from which on a new time namespace is entered by executing a program.
 const TIME_BY_EXEC: (u32, u32) = (6, 3);
 
-/// The inode of the root of every procfs.
-const PROC_ROOT: u64 = 1;
-
 /// Why this host cannot run containers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -32,8 +30,11 @@ pub enum Error {
     #[error("the kernel is Linux {0}; corten needs {major}.{minor} or later", major = OLDEST.0, minor = OLDEST.1)]
     Kernel(String),
     /// `/proc` is something else.
-    #[error("/proc is not the root of a procfs: mount one there")]
-    NotProc,
+    #[error(
+        "/proc is not the root of a whole procfs: mount one there (one for the runtime alone is refused: {})",
+        crate::error::errno_text(*.0)
+    )]
+    NotProc(Errno),
     /// A file of procfs cannot be read.
     #[error("read /proc/{path}: {}", crate::error::errno_text(*errno))]
     Read {
@@ -68,7 +69,7 @@ impl Error {
 /// This host.
 #[derive(Debug)]
 pub(crate) struct Host {
-    proc: OwnedFd,
+    proc: BorrowedFd<'static>,
     facts: Facts,
 }
 
@@ -85,21 +86,21 @@ impl Host {
     }
 
     fn read() -> Result<Self, Error> {
-        let proc = open_proc()?;
-        let release = read_proc(&proc, "sys/kernel/osrelease")?;
+        let proc = procfs::root().map_err(Error::NotProc)?;
+        let release = read_proc(proc, "sys/kernel/osrelease")?;
         let Some(version) = version(&release).filter(|version| *version >= OLDEST) else {
             return Err(Error::Kernel(release));
         };
         let path = "sys/kernel/cap_last_cap";
-        let last = read_proc(&proc, path)?;
+        let last = read_proc(proc, path)?;
         let last_capability = last.parse().map_err(|_| Error::Number { path, value: last })?;
-        let kcore = openat2(&proc, "kcore", inside(OFlag::O_PATH)).is_ok();
+        let kcore = openat2(proc, "kcore", inside(OFlag::O_PATH)).is_ok();
         let time_by_exec = version >= TIME_BY_EXEC;
         let facts = Facts {
             last_capability,
             kcore,
             time_by_exec,
-            may_mount: may_mount(&proc),
+            may_mount: may_mount(proc),
             in_user_namespace: in_user_namespace(),
         };
         Ok(Self { proc, facts })
@@ -111,8 +112,8 @@ impl Host {
     }
 
     /// The root of the host's procfs, verified to be one.
-    pub(crate) fn proc(&self) -> BorrowedFd<'_> {
-        self.proc.as_fd()
+    pub(crate) fn proc(&self) -> BorrowedFd<'static> {
+        self.proc
     }
 }
 
@@ -129,16 +130,6 @@ pub(crate) fn can_filter(profile: &Seccomp) -> Result<(), Error> {
     lacking.map_or(Ok(()), |error| Err(Error::Seccomp(error)))
 }
 
-/// Opens `/proc` and makes sure that nothing stands in its place.
-fn open_proc() -> Result<OwnedFd, Error> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let failed = |errno| Error::Read { path: "", errno };
-    let proc = open("/proc", flags, Mode::empty()).map_err(failed)?;
-    let magic = fstatfs(&proc).map_err(failed)?.filesystem_type();
-    let inode = fstat(&proc).map_err(failed)?.st_ino;
-    if magic == PROC_SUPER_MAGIC && inode == PROC_ROOT { Ok(proc) } else { Err(Error::NotProc) }
-}
-
 /// How files of procfs are opened: a container manager may have bound `/proc/sys` over itself, so other mounts are
 /// let in, and what is opened must be of procfs again.
 fn inside(flags: OFlag) -> OpenHow {
@@ -150,12 +141,12 @@ fn inside(flags: OFlag) -> OpenHow {
 /// Whether this process is in another user namespace than the host's first one. What cannot be found out counts as that.
 pub(crate) fn in_user_namespace() -> bool {
     const WHOLE: [&str; 3] = ["0", "0", "4294967295"];
-    let map = sys::read_short("/proc/thread-self/uid_map").unwrap_or_default();
+    let map = procfs::read_short("thread-self/uid_map").unwrap_or_default();
     !map.split_whitespace().eq(WHOLE)
 }
 
 /// Whether this process may make mounts: it has the capability, and over the user namespace that its mounts belong to.
-fn may_mount(proc: &OwnedFd) -> bool {
+fn may_mount(proc: BorrowedFd<'_>) -> bool {
     const CAP_SYS_ADMIN: u64 = 1 << 21;
     let capable = init::sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN != 0);
     let namespace = |kind| open_at(proc, kind, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
@@ -166,11 +157,11 @@ fn may_mount(proc: &OwnedFd) -> bool {
 }
 
 /// The one line of a file of procfs.
-fn read_proc(proc: &OwnedFd, path: &'static str) -> Result<String, Error> {
+fn read_proc(proc: BorrowedFd<'_>, path: &'static str) -> Result<String, Error> {
     let failed = |errno| Error::Read { path, errno };
     let file = openat2(proc, path, inside(OFlag::O_RDONLY)).map_err(failed)?;
     if fstatfs(&file).map_err(failed)?.filesystem_type() != PROC_SUPER_MAGIC {
-        return Err(Error::NotProc);
+        return Err(failed(Errno::EINVAL));
     }
     let mut line = [0; 128];
     let len = read(&file, &mut line).map_err(failed)?;

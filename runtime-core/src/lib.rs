@@ -18,6 +18,7 @@ mod launch;
 mod oci;
 pub mod plan;
 mod pointer;
+mod procfs;
 pub mod seccomp;
 mod state;
 mod sys;

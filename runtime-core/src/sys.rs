@@ -5,9 +5,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
 
 use crate::init;
 
@@ -90,14 +88,6 @@ fn owned(fd: libc::c_int) -> OwnedFd {
 /// The same descriptor, owned in the way of the standard library.
 pub(crate) fn adopt(fd: init::sys::Fd) -> OwnedFd {
     owned(fd.into_raw())
-}
-
-/// The beginning of a small file that the kernel makes up: with one read, which std takes several for.
-pub(crate) fn read_short(path: &str) -> nix::Result<String> {
-    let file = nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    let mut text = [0; 1024];
-    let len = again(|| nix::unistd::read(&file, &mut text))?;
-    Ok(String::from_utf8_lossy(text.get(..len).unwrap_or_default()).into_owned())
 }
 
 /// The id of the mount that an open file is on.

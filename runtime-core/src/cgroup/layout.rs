@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::fcntl::OFlag;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::dir::{Dir, read_all};
+use crate::procfs;
 
 const ROOT: &str = "/sys/fs/cgroup";
 
@@ -59,7 +59,7 @@ impl Layout {
     /// Looks at `/sys/fs/cgroup` as this process sees it.
     pub fn detect() -> Result<Self, Error> {
         let root = Path::new(ROOT);
-        let table = read_proc("/proc/thread-self/cgroup")?;
+        let table = read_proc("thread-self/cgroup")?;
         if Dir::root(root, true).is_ok() {
             let own = own_path(&table, "").unwrap_or_default();
             let unified = Hierarchy { controllers: Vec::new(), mount: root.into() };
@@ -117,8 +117,8 @@ fn mounted(line: &str) -> Option<(Hierarchy, String)> {
 
 /// A `cgroup` file, of a verified procfs.
 pub(super) fn read_proc(path: &str) -> Result<String, Error> {
-    let failed = |errno| Error::Io { action: "read", path: path.into(), errno };
-    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed)?;
+    let failed = |errno| Error::Io { action: "read", path: Path::new("/proc").join(path), errno };
+    let file = procfs::open(path, OFlag::O_RDONLY).map_err(failed)?;
     if fstatfs(&file).map_err(failed)?.filesystem_type() != PROC_SUPER_MAGIC {
         return Err(failed(Errno::EINVAL));
     }

@@ -11,6 +11,7 @@ use nix::unistd::read;
 use super::Error;
 use super::dir::{Dir, read_all};
 use super::saved::{Group, Saved};
+use crate::procfs;
 
 /// A container's memory running out. Its descriptor becomes readable when there may be something to [`take`](Self::take).
 #[derive(Debug)]
@@ -97,8 +98,8 @@ fn v2(dir: Dir) -> Result<Option<Source>, Error> {
     };
     let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).map_err(failed("make"))?;
     // By descriptor: the file that was opened is the one that is watched.
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    watch.add_watch(path.as_str(), AddWatchFlags::IN_MODIFY).map_err(failed("add"))?;
+    let path = procfs::short_path(&file, &dir.path().join(EVENTS));
+    watch.add_watch(&path, AddWatchFlags::IN_MODIFY).map_err(failed("add"))?;
     let known = kills(&dir.read(EVENTS)?);
     Ok(Some(Source::V2 { watch, dir, known }))
 }

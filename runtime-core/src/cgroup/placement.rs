@@ -108,7 +108,7 @@ pub(super) fn into(saved: &Saved, subs: &[SubCgroup]) -> Result<Placement, Error
 pub(super) fn beside(saved: &Saved, pid: i32) -> Result<Placement, Error> {
     let mut placement = into(saved, &[])?;
     if let Some(group) = saved.unified() {
-        let table = read_proc(&format!("/proc/{pid}/cgroup"))?;
+        let table = read_proc(&format!("{pid}/cgroup"))?;
         let path = own_path(&table, "").map(|path| clean(&path)).unwrap_or_default();
         let below =
             path.strip_prefix(&group.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

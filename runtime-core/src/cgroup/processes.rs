@@ -54,7 +54,7 @@ fn own(dir: &Dir) -> Result<Vec<i32>, Error> {
 
 /// Whether a thread is the one that its process is named by.
 fn is_process(thread: i32) -> bool {
-    let status = read_proc(&format!("/proc/{thread}/status")).unwrap_or_default();
+    let status = read_proc(&format!("{thread}/status")).unwrap_or_default();
     let process = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
     process.and_then(|process| process.trim().parse().ok()) == Some(thread)
 }

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::id::Id;
 use crate::launch::hooks;
 use crate::plan::HookState;
+use crate::procfs;
 use crate::state::{Entry, Lock, Record, RootMount, Store};
 use crate::sys;
 
@@ -158,7 +159,7 @@ pub(super) fn end_processes(record: &Record) -> Result<(), Error> {
 fn still_running(record: &Record) -> Error {
     let Some(init) = &record.init else { return Error::StillRunning(String::new()) };
     let pid = init.identity.pid;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = procfs::read(&format!("{pid}/status")).unwrap_or_default();
     let state = status.lines().find_map(|line| line.strip_prefix("State:")).map_or("unknown", str::trim);
     Error::StillRunning(format!(": process {pid} in the state {state}"))
 }

@@ -41,6 +41,7 @@ use crate::config;
 use crate::error::Error;
 use crate::id::Id;
 use crate::launch::gate::{self, GATE};
+use crate::procfs;
 use crate::state::{Entry, Record, Store};
 
 /// The version of the specification that the library follows.
@@ -234,6 +235,6 @@ fn status(entry: &Entry, record: &Record) -> Result<(Status, Option<OwnedFd>), E
 
 /// True while a process still runs the image that init was started from.
 fn runs_image(pid: i32, image: (u64, u64)) -> Result<bool, Errno> {
-    let exe = nix::sys::stat::stat(format!("/proc/{pid}/exe").as_str())?;
+    let exe = procfs::stat(&format!("{pid}/exe"))?;
     Ok((exe.st_dev, exe.st_ino) == image)
 }

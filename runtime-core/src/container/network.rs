@@ -1,8 +1,8 @@
 //! What goes through a container's network interfaces.
 
-use std::fs;
-
 use serde::Serialize;
+
+use crate::procfs;
 
 /// The traffic of one interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -30,7 +30,7 @@ pub struct NetworkInterface {
 
 /// The interfaces in a process's network namespace; none where the process has gone.
 pub(super) fn interfaces_of(pid: i32) -> Option<Vec<NetworkInterface>> {
-    let table = fs::read_to_string(format!("/proc/{pid}/net/dev")).ok()?;
+    let table = procfs::read(&format!("{pid}/net/dev")).ok()?;
     Some(table.lines().filter_map(interface).collect())
 }
 

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
-use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, mkdirat};
 use nix::unistd::pipe2;
 
 use crate::error::Error;
@@ -51,13 +51,10 @@ impl Notify {
         };
         entry.unlink(&name);
         let socket = UnixDatagram::bind(entry.short_path(&name)).map_err(failed)?;
-        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = nix::fcntl::openat(entry.dir(), name.as_str(), flags, Mode::empty());
-        let file = file.map_err(Error::system("open", &path))?;
         // Any user of the container may report.
-        let short = format!("/proc/self/fd/{}", file.as_raw_fd());
-        std::fs::set_permissions(short, std::os::unix::fs::PermissionsExt::from_mode(0o777))
-            .map_err(failed)?;
+        let mode = Mode::from_bits_truncate(0o777);
+        fchmodat(entry.dir(), name.as_str(), mode, FchmodatFlags::FollowSymlink)
+            .map_err(Error::system("chmod", &path))?;
         Ok(Self { socket, host: host.to_owned() })
     }
 

@@ -1,10 +1,8 @@
 //! `ps`: the processes of a container.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-
 use super::{Container, Status, status};
-use crate::error::{Error, errno_of};
+use crate::error::Error;
+use crate::procfs;
 
 impl Container {
     /// The pids of all its processes in the caller's pid namespace; once it has stopped, of those that it has left behind in a pid
@@ -28,11 +26,9 @@ impl Container {
 
 /// The processes whose pid namespace is that of `init`, as far as the caller may look at them.
 fn in_namespace_of(init: i32) -> Result<Vec<i32>, Error> {
-    let namespace =
-        |pid| fs::metadata(format!("/proc/{pid}/ns/pid")).ok().map(|file| (file.dev(), file.ino()));
-    let failed = |error: std::io::Error| Error::system("read", "/proc")(errno_of(&error));
+    let namespace = |pid| procfs::stat(&format!("{pid}/ns/pid")).ok().map(|file| (file.st_dev, file.st_ino));
     let Some(wanted) = namespace(init) else { return Ok(Vec::new()) };
-    let entries = fs::read_dir("/proc").map_err(failed)?;
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    Ok(pids.filter(|&pid| namespace(pid) == Some(wanted)).collect())
+    let mut pids = procfs::numbers(".").map_err(Error::system("read", "/proc"))?;
+    pids.retain(|&pid| namespace(pid) == Some(wanted));
+    Ok(pids)
 }

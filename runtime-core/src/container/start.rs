@@ -1,10 +1,11 @@
 //! `start`: the gate opens, the payload is executed.
 
 use std::fs::File;
-use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::PollTimeout;
 
 use super::notify::Notify;
@@ -15,6 +16,7 @@ use crate::launch::gate::{self, GATE, Outcome};
 use crate::launch::handshake::{self, Stop};
 use crate::launch::{self, hooks};
 use crate::plan::{HookState, Plan};
+use crate::procfs;
 use crate::state::Record;
 
 /// How a container is started.
@@ -82,11 +84,11 @@ impl Container {
     /// Lets the init go that waits at the gate.
     fn open_gate(&self, patience: PollTimeout) -> Result<(), Error> {
         let init = self.pid().unwrap_or_default();
-        let exe = format!("/proc/{init}/exe");
+        let exe = format!("{init}/exe");
         // Holds the plan, which explains a failure when init has gone; where init is closed to its caller the bare fault has to do.
-        let image = match File::open(&exe) {
-            Ok(image) => Some(image),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
+        let image = match procfs::open(&exe, OFlag::O_RDONLY) {
+            Ok(image) => Some(File::from(image)),
+            Err(Errno::EACCES | Errno::EPERM) => None,
             Err(_) => return Err(Error::StartStopped),
         };
         let outcome = gate::start(&self.entry.short_path(GATE), patience);

@@ -1,12 +1,11 @@
 //! `update`: other limits for a container.
 
-use std::fs;
-
 use super::{Container, Resctrl, Status, status};
 use crate::cgroup::Manager;
 use crate::check::{self, Finding};
 use crate::config::{IntelRdt, Resources};
 use crate::error::Error;
+use crate::procfs;
 use crate::state::Record;
 
 /// What is to be changed of a container's limits. What is not named keeps its value.
@@ -96,6 +95,5 @@ fn join_class(class: &Resctrl, rdt: &IntelRdt, cgroup: &dyn Manager) -> Result<(
 
 /// The threads of a process; none of one that has ended.
 fn threads(pid: i32) -> Vec<i32> {
-    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    procfs::numbers(&format!("{pid}/task")).unwrap_or_default()
 }

@@ -83,7 +83,7 @@ pub(crate) fn attach_at(tree: &Fd, target: i32) -> Result<()> {
 
 /// A new, detached mount of a file system with these options, each a key with or without a value. In a fault
 /// the index is that of the option at fault, or the number of options where the whole was refused.
-fn new_with<'a, I>(fstype: &CStr, source: Option<&CStr>, options: I, flags: u32) -> Result<Fd>
+pub(crate) fn new_with<'a, I>(fstype: &CStr, source: Option<&CStr>, options: I, flags: u32) -> Result<Fd>
 where
     I: Iterator<Item = (&'a CStr, Option<&'a CStr>)>,
 {

@@ -1,22 +1,21 @@
 //! The ids of a user namespace, written into it from outside.
 
-use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::libc::SIGKILL;
-use nix::sys::stat::Mode;
 use nix::unistd::{getegid, geteuid};
 
 use super::descriptors::Sources;
 use super::{Child, Error as LaunchError, Payload, hooks, launch};
 use crate::config::{Hook, IdMapping};
 use crate::container::reap;
-use crate::error::{Error, errno_of, errno_text};
+use crate::error::{Error, errno_text};
 use crate::init::sys::capget;
 use crate::plan::{self, IdMaps, UserNamespace};
+use crate::procfs;
 use crate::sys;
 
 /// Where the set-user-id programs are that write what this process may not.
@@ -78,9 +77,8 @@ pub(super) fn user_namespace(maps: &IdMaps) -> Result<OwnedFd, LaunchError> {
         for (file, mappings) in [("uid_map", &maps.uids), ("gid_map", &maps.gids)] {
             write_file(child.pid, file, &lines(mappings)).map_err(LaunchError::system("write its ids"))?;
         }
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let path = format!("/proc/{}/ns/user", child.pid);
-        open(path.as_str(), flags, Mode::empty()).map_err(LaunchError::system("open a user namespace"))
+        let path = format!("{}/ns/user", child.pid);
+        procfs::open(&path, OFlag::O_RDONLY).map_err(LaunchError::system("open a user namespace"))
     };
     let namespace = made();
     // Already gone, if it is what has failed.
@@ -96,7 +94,7 @@ fn lines(mappings: &[IdMapping]) -> String {
 }
 
 fn write_file(pid: i32, file: &str, text: &str) -> Result<(), Errno> {
-    fs::write(format!("/proc/{pid}/{file}"), text).map_err(|error| errno_of(&error))
+    procfs::write(&format!("{pid}/{file}"), text)
 }
 
 impl Map {
@@ -149,9 +147,9 @@ impl Map {
 
     /// A namespace that exists already must have these very mappings.
     fn compare(&self, child: &Child, mappings: &[IdMapping]) -> Result<(), Error> {
-        let path = format!("/proc/{}/{}", child.pid, self.file);
-        let text = fs::read_to_string(&path)
-            .map_err(|error| self.failed(format!("read {path}: {}", errno_text(errno_of(&error)))))?;
+        let path = format!("{}/{}", child.pid, self.file);
+        let text = procfs::read(&path)
+            .map_err(|errno| self.failed(format!("read /proc/{path}: {}", errno_text(errno))))?;
         let mut there: Vec<IdMapping> = text.lines().filter_map(range).collect();
         let mut wanted = mappings.to_vec();
         for list in [&mut there, &mut wanted] {

@@ -17,6 +17,7 @@ use super::Error;
 use crate::init::abi::MOUNT_ATTR_RDONLY;
 use crate::init::fault::Fault;
 use crate::init::mount;
+use crate::procfs;
 use crate::sys;
 use crate::wire::{Attrs, TRAILER_MAGIC, TRAILER_SIZE};
 
@@ -159,6 +160,5 @@ fn unnamed_in(dir: &Path, content: Content<'_>) -> Result<OwnedFd, Errno> {
     }
     let create = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
     let writer = write(open(dir, create, Mode::S_IRUSR | Mode::S_IXUSR)?, content)?;
-    let path = format!("/proc/thread-self/fd/{}", writer.as_raw_fd());
-    open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+    procfs::open(&format!("thread-self/fd/{}", writer.as_raw_fd()), OFlag::O_RDONLY)
 }

@@ -19,8 +19,9 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use crate::error::{errno_of, errno_text};
+use crate::error::errno_text;
 use crate::plan::{Descriptor, HostPart, Plan};
+use crate::procfs;
 use crate::sys;
 use descriptors::Sources;
 
@@ -254,8 +255,8 @@ pub(crate) fn plan_of(image: File) -> Result<Plan, Error> {
 /// Sets what only the host side may set on the payload's process.
 pub(crate) fn set_limits(pid: i32, host: &HostPart) -> Result<(), Error> {
     if let Some(value) = host.oom_score_adj {
-        let written = std::fs::write(format!("/proc/{pid}/oom_score_adj"), value.to_string());
-        written.map_err(|error| Error::OomScore { value, errno: errno_of(&error) })?;
+        let written = procfs::write(&format!("{pid}/oom_score_adj"), &value.to_string());
+        written.map_err(|errno| Error::OomScore { value, errno })?;
     }
     for &(resource, hard) in &host.hard_limits {
         let limited = |errno| Error::Limit { name: limit_name(resource), hard, errno };

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
 use super::Record;
 use crate::error::{Error, errno_of};
 use crate::id::Id;
+use crate::procfs;
 use crate::sys;
 
 const RECORD: &str = "state.json";
@@ -208,7 +209,7 @@ impl Entry {
 
     /// A path of a file in the directory short enough for a socket's address.
     pub(crate) fn short_path(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.dir.as_raw_fd()))
+        procfs::short_path(&self.dir, &self.path).join(name)
     }
 
     /// The user who owns the directory.

@@ -8,6 +8,7 @@ use nix::poll::PollTimeout;
 use nix::sys::statfs::{FsType, fstatfs};
 use serde::{Deserialize, Serialize};
 
+use crate::procfs;
 use crate::sys::{self, ended};
 
 /// The magic number of pidfs (Linux 6.9), whose inode numbers are never used twice until the next boot.
@@ -67,7 +68,7 @@ impl Mark {
         if fstatfs(&pidfd)?.filesystem_type() == FsType(PIDFS as _) {
             return Ok(Self::Pidfs(nix::sys::stat::fstat(&pidfd)?.st_ino));
         }
-        let stat = sys::read_short(&format!("/proc/{pid}/stat"))?;
+        let stat = procfs::read_short(&format!("{pid}/stat"))?;
         // The name of the program, in parentheses, may itself hold blanks and parentheses.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let started = fields.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
@@ -81,7 +82,7 @@ fn boot_id() -> Result<&'static str, Errno> {
     if let Some(boot) = BOOT.get() {
         return Ok(boot);
     }
-    let boot = sys::read_short("/proc/sys/kernel/random/boot_id")?;
+    let boot = procfs::read_short("sys/kernel/random/boot_id")?;
     Ok(BOOT.get_or_init(|| boot.trim_end().to_owned()))
 }
 

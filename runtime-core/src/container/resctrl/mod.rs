@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::IntelRdt;
 use crate::error::{Error, errno_of, errno_text};
+use crate::procfs;
 pub use stats::{CacheOccupancy, IntelRdtStats, L3CacheInfo, MemBwInfo, MemoryBandwidth};
 
 const POINTER: &str = "/linux/intelRdt";
@@ -33,7 +34,7 @@ pub(crate) struct Resctrl {
 impl Resctrl {
     /// What a container asks for, on this host.
     pub(super) fn plan(config: &IntelRdt, id: &str) -> Result<Self, Error> {
-        let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
+        let table = procfs::read("thread-self/mountinfo").unwrap_or_default();
         let root = mounted(&table).ok_or_else(|| {
             let hint = "mount -t resctrl resctrl /sys/fs/resctrl, if the processor has it";
             failed(POINTER, format!("no resctrl file system is mounted ({hint})"))
@@ -103,7 +104,7 @@ impl Resctrl {
             for thread in new {
                 match self.enter(thread) {
                     // It has ended meanwhile.
-                    Err(_) if !Path::new(&format!("/proc/{thread}")).exists() => {}
+                    Err(_) if procfs::stat(&thread.to_string()).is_err() => {}
                     entered => entered?,
                 }
             }
