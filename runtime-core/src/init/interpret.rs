@@ -13,7 +13,7 @@ use super::link::Link;
 use super::mask;
 use super::mount::{self, Filesystem, Legacy};
 use super::net;
-use super::path::{Leaf, Root};
+use super::path::{Kept, Leaf, Root};
 use super::process;
 use super::sys::{self, Fd, Forked};
 use super::wire::{self, Check, Order, SLOTS, Step, TRAILER_MAGIC, TRAILER_SIZE, Tag};
@@ -43,6 +43,8 @@ struct Init {
     step: u32,
     /// Mounts that a later step changes; the root first.
     slots: [Option<Fd>; SLOTS],
+    /// The directory of the device nodes and links that are just being made.
+    kept: Kept<'static>,
     /// The kinds of namespaces that have been joined.
     joined: u32,
     undumpable: bool,
@@ -64,6 +66,7 @@ impl Init {
             link: Link::new(Fd::own(base)),
             step: 0,
             slots: [const { None }; SLOTS],
+            kept: None,
             joined: 0,
             undumpable: false,
             die_with_parent: false,
@@ -121,6 +124,10 @@ impl Init {
 
     /// Does what a step says. One arm for each, so that the whole list can be read in one place.
     fn perform(&mut self, step: Step<'static>) -> Result<()> {
+        if !matches!(step, Step::MakeNode { .. } | Step::MakeSymlink { .. }) {
+            // After anything else the same path may lead elsewhere.
+            self.kept = None;
+        }
         match step {
             Step::Undumpable {} => {
                 self.undumpable = true;
@@ -128,7 +135,7 @@ impl Init {
             }
             Step::DieWithParent {} => {
                 self.die_with_parent = true;
-                self.guard()
+                sys::prctl(Control::SetPdeathsig, SIGKILL, 0, 0, 0).map(drop)
             }
             Step::ResetSignals {} => process::reset_signals(false),
             Step::HeedSignals {} => process::reset_signals(true),
@@ -140,7 +147,7 @@ impl Init {
             }
             Step::Unshare { kinds } => {
                 sys::unshare(kinds)?;
-                self.guard()
+                self.guard_after(kinds)
             }
             Step::Fork { cgroup } => self.fork(cgroup),
             Step::Rendezvous { point } => {
@@ -211,10 +218,10 @@ impl Init {
             Step::MountSetattr { slot, attrs } => mount::set(self.slot(slot)?.raw(), &attrs),
             Step::MakeNode { path, mode, major, minor, uid, gid } => {
                 let node = Node { mode, major, minor, uid, gid };
-                dev::make_node(&self.root(false)?, path.c_str(), &node)
+                dev::make_node(&self.root(false)?, path.c_str(), &node, &mut self.kept)
             }
             Step::MakeSymlink { target, path } => {
-                dev::make_symlink(&self.root(false)?, target.c_str(), path.c_str())
+                dev::make_symlink(&self.root(false)?, target.c_str(), path.c_str(), &mut self.kept)
             }
             Step::Mask { paths, label, aside } => mask::mask(&self.root(false)?, paths, label, aside),
             Step::Readonly { paths } => mask::read_only(&self.root(false)?, paths),
@@ -323,6 +330,11 @@ impl Init {
         Ok(())
     }
 
+    /// The same where namespaces have changed: one of users alone comes with other credentials.
+    fn guard_after(&self, kinds: u32) -> Result<()> {
+        if u64::from(kinds) & CLONE_NEWUSER == 0 { Ok(()) } else { self.guard() }
+    }
+
     fn join(&mut self, target: wire::Fd, kinds: u32, early: bool) -> Result<()> {
         if self.joined & kinds == kinds {
             return Ok(());
@@ -331,7 +343,7 @@ impl Init {
         if unless(sys::setns(self.fd(target), kinds), tolerated)?.is_some() {
             self.joined |= kinds;
         }
-        self.guard()
+        self.guard_after(kinds)
     }
 
     fn fork(&self, cgroup: Option<wire::Fd>) -> Result<()> {

@@ -46,12 +46,16 @@ pub(crate) fn clone_tree(dir: i32, path: &CStr, flags: u32) -> Result<Fd> {
 
 /// Attaches a detached tree at `target`, which was opened as `path`, and looks whether it is there.
 pub(crate) fn attach(tree: &Fd, target: &Fd, root: &Root, path: &CStr) -> Result<()> {
+    attach_known(tree, &sys::statx(tree.raw(), c"")?, target, root, path)
+}
+
+/// The same for a tree that has been looked at: its mount keeps its number.
+fn attach_known(tree: &Fd, mounted: &Statx, target: &Fd, root: &Root, path: &CStr) -> Result<()> {
     attach_at(tree, target.raw()).map_err(|fault| name_mismatch(fault, tree, target))?;
     if path == c"/" {
         // No name leads there that could be another's meanwhile, nor to what is mounted on it.
         return Ok(());
     }
-    let mounted = sys::statx(tree.raw(), c"")?;
     // What is mounted, or mounted over, may be a symbolic link itself.
     let link = mounted.kind() == S_IFLNK
         || mounted.kind() != S_IFDIR && sys::statx(target.raw(), c"")?.kind() == S_IFLNK;
@@ -221,12 +225,13 @@ pub(crate) fn map_ids(tree: i32, recursive: bool, namespace: i32) -> Result<()> 
 /// Attaches a detached tree at `target` in the root; with `link` over a symbolic link that is there.
 pub(crate) fn bind(tree: &Fd, root: &Root, target: &CStr, link: bool) -> Result<()> {
     let there = if link { unless(root.open_with(target, O_PATH | O_NOFOLLOW), &[ENOENT])? } else { None };
-    let leaf = match sys::statx(tree.raw(), c"")?.kind() {
+    let stat = sys::statx(tree.raw(), c"")?;
+    let leaf = match stat.kind() {
         S_IFDIR => Leaf::Directory,
         _ => Leaf::File,
     };
     let there = there.map_or_else(|| root.ensure(target, leaf), Ok)?;
-    attach(tree, &there, root, target)
+    attach_known(tree, &stat, &there, root, target)
 }
 
 /// Detaches the mount on top at `target` in the root. A directory may be renamed meanwhile, but no link leads from it to a mount
@@ -237,11 +242,11 @@ pub(crate) fn unmount(root: &Root, target: &CStr) -> Result<()> {
     if sys::statx(there.raw(), c"")?.attributes & STATX_ATTR_MOUNT_ROOT == 0 {
         return Err(Fault::errno(nr::UMOUNT2, EINVAL));
     }
-    root.in_parent(target, |parent, name| {
-        sys::fchdir(parent)?;
-        sys::umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW)?;
-        sys::fchdir(root.dir).map(drop)
-    })
+    let mut kept = None;
+    let (parent, name) = root.parent(target, &mut kept)?;
+    sys::fchdir(parent)?;
+    sys::umount2(name.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW)?;
+    sys::fchdir(root.dir).map(drop)
 }
 
 /// Makes the mount that holds the current directory private.

@@ -130,21 +130,39 @@ impl Root {
         Ok(())
     }
 
-    /// Hands `act` the directory in which the last name of `path` stands, made where it is missing, and that name.
-    pub(crate) fn in_parent<T>(&self, path: &CStr, act: impl FnOnce(i32, &CStr) -> Result<T>) -> Result<T> {
+    /// The directory in which the last name of `path` stands, made where it is missing, and that name. The directory is kept,
+    /// also for neighbours of `path`, which then need not look for it.
+    #[inline(never)] // once for all steps
+    pub(crate) fn parent<'a>(&self, path: &'a CStr, kept: &mut Kept<'a>) -> Result<(i32, Name)> {
         let given = path.to_bytes();
-        let trimmed = given.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        let mut path = Buffer::EMPTY;
-        path.push(given.get(..trimmed).unwrap_or_default())?;
-        let start = path.bytes().iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-        if matches!(path.bytes().get(start..), None | Some(b"" | b"." | b"..")) {
+        let end = given.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+        let given = given.get(..end).unwrap_or_default();
+        let start = given.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+        let (head, name) = given.split_at_checked(start).unwrap_or_default();
+        if matches!(name, b"" | b"." | b"..") {
             return Err(Fault::errno(nr::OPENAT2, EINVAL));
         }
-        let dir = match start {
-            0 | 1 => self.open(c".")?,
-            _ => path.cut_at(start - 1, |head| self.ensure(head.c_str(), Leaf::Directory))?,
-        };
-        act(dir.raw(), path.from(start))
+        let name = Name::new(name)?;
+        match kept {
+            Some((path, dir)) if *path == head => Ok((dir.raw(), name)),
+            _ => {
+                let (_, dir) = kept.insert((head, self.open_head(head)?));
+                Ok((dir.raw(), name))
+            }
+        }
+    }
+
+    /// Opens what stands before the last name of a path, which ends with a slash unless it is empty.
+    #[inline(never)] // its buffer is not to take room on the stack of what is done there
+    fn open_head(&self, head: &[u8]) -> Result<Fd> {
+        let mut path = Buffer::EMPTY;
+        match head.split_last() {
+            None | Some((_, [])) => self.open(c"."),
+            Some((_, head)) => {
+                path.push(head)?;
+                self.ensure(path.c_str(), Leaf::Directory)
+            }
+        }
     }
 
     /// Requires that `path` is a real directory, reached without any symbolic link; a missing one is made, or
@@ -164,6 +182,30 @@ impl Root {
             Err(fault) if !fault.is(ELOOP) && !fault.is(ENOTDIR) => Err(fault),
             _ => Err(Fault::check(Check::NotDirectory)),
         }
+    }
+}
+
+/// The directory of the path before this one, and how it was named: everything up to the last name.
+pub(crate) type Kept<'a> = Option<(&'a [u8], Fd)>;
+
+/// The name of a file, and the NUL behind it.
+pub(crate) struct Name([u8; 256]);
+
+impl Name {
+    fn new(name: &[u8]) -> Result<Self> {
+        let mut bytes = [0; 256];
+        // The last byte stays NUL.
+        if name.len() >= bytes.len() {
+            return Err(Fault::errno(nr::OPENAT2, ENAMETOOLONG));
+        }
+        for (place, byte) in bytes.iter_mut().zip(name) {
+            *place = *byte;
+        }
+        Ok(Self(bytes))
+    }
+
+    pub(crate) fn c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 }
 
@@ -367,17 +409,35 @@ mod tests {
     fn parents() {
         let tree = Tree::new("parents");
         for (path, name) in [(c"/dev/null", "null"), (c"null", "null"), (c"/a/b//null//", "null")] {
-            let make = |dir: i32, found: &CStr| {
-                assert_eq!(found.to_str().unwrap(), name);
-                sys::mknodat(dir, found, S_IFIFO | 0o600, 0)
-            };
-            tree.root().in_parent(path, make).unwrap();
+            let mut kept = None;
+            let (dir, found) = tree.root().parent(path, &mut kept).unwrap();
+            assert_eq!(found.c_str().to_str().unwrap(), name);
+            sys::mknodat(dir, found.c_str(), S_IFIFO | 0o600, 0).unwrap();
         }
         for path in ["dev/null", "null", "a/b/null"] {
             assert!(fs::symlink_metadata(tree.at(path)).unwrap().file_type().is_fifo());
         }
         for path in [c"", c"/", c"a/..", c"a/.", c".."] {
-            assert!(tree.root().in_parent(path, |_, _| Ok(())).is_err(), "{path:?}");
+            assert!(tree.root().parent(path, &mut None).is_err(), "{path:?}");
+        }
+        let long = std::ffi::CString::new("n".repeat(256)).unwrap();
+        assert!(tree.root().parent(&long, &mut None).is_err_and(|fault| fault.is(ENAMETOOLONG)));
+    }
+
+    #[test]
+    fn neighbours_share_a_directory() {
+        let tree = Tree::new("neighbours");
+        let mut kept = None;
+        let mut dirs = Vec::new();
+        for path in [c"/dev/null", c"/dev/zero/", c"/etc/null", c"/zero", c"null"] {
+            let (dir, name) = tree.root().parent(path, &mut kept).unwrap();
+            dirs.push(sys::statx(dir, c"").unwrap().ino);
+            sys::mknodat(dir, name.c_str(), S_IFIFO | 0o600, 0).unwrap();
+        }
+        let inode = |path: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(tree.at(path)).unwrap());
+        assert_eq!(dirs, [inode("dev"), inode("dev"), inode("etc"), inode("."), inode(".")]);
+        for path in ["dev/null", "dev/zero", "etc/null", "zero", "null"] {
+            assert!(fs::symlink_metadata(tree.at(path)).unwrap().file_type().is_fifo(), "{path}");
         }
     }
 

@@ -307,18 +307,23 @@ pub(crate) fn cwd_is_reachable() -> Result<bool> {
 
 /// `statx(2)`: of `path`, or of `dir` itself where the path is empty.
 pub(crate) fn statx(dir: i32, path: &CStr) -> Result<Statx> {
-    statx_of(dir, path, STATX_BASIC_STATS | STATX_MNT_ID | STATX_MNT_ID_UNIQUE)
+    let flags = if path.is_empty() { AT_EMPTY_PATH } else { 0 };
+    statx_of(dir, path, flags, STATX_BASIC_STATS | STATX_MNT_ID | STATX_MNT_ID_UNIQUE)
+}
+
+/// `statx(2)` of what `name` is in `dir`, also where that is a symbolic link.
+pub(crate) fn statx_link(dir: i32, name: &CStr) -> Result<Statx> {
+    statx_of(dir, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS)
 }
 
 /// The number of the mount that holds `fd`, as mountinfo has it.
 pub(crate) fn mount_number(fd: i32) -> Result<u64> {
-    Ok(statx_of(fd, c"", STATX_MNT_ID)?.mnt_id)
+    Ok(statx_of(fd, c"", AT_EMPTY_PATH, STATX_MNT_ID)?.mnt_id)
 }
 
-fn statx_of(dir: i32, path: &CStr, mask: u32) -> Result<Statx> {
+fn statx_of(dir: i32, path: &CStr, flags: u32, mask: u32) -> Result<Statx> {
     let mut answer = Statx::default();
     const { assert!(size_of::<Statx>() == 256) };
-    let flags = if path.is_empty() { AT_EMPTY_PATH } else { 0 };
     let words = [dir as usize, path.word(), flags as usize, mask as usize, &raw mut answer as usize];
     // SAFETY: the kernel reads the path and fills the structure, which has its full size.
     unsafe { call(nr::STATX, words) }?;

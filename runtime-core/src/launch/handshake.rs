@@ -84,9 +84,10 @@ pub(crate) fn until_ready(
             (Tag::Child, Some(pidfd)) => {
                 let first = std::mem::replace(&mut child.pidfd, pidfd);
                 child.pid = report.value as i32;
+                let served = serve(Call::Cloned, child).map(|()| proceed(child));
+                // It is about to end, which nobody has to wait for before.
                 reap(first.as_fd())?;
-                serve(Call::Cloned, child)?;
-                proceed(child).map_err(failed)?;
+                served?.map_err(failed)?;
             }
             (Tag::Netlink, Some(socket)) => {
                 serve(Call::Networked(socket), child)?;

@@ -7,7 +7,8 @@
 #![allow(unsafe_code)]
 
 use std::arch::asm;
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CString, c_char};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::thread;
@@ -201,7 +202,8 @@ struct Born {
 /// Clones a child that runs `child` on a stack of its own, while this thread waits until it has executed the
 /// image or ended.
 fn clone(request: &Request<'_>, cgroup: Option<BorrowedFd<'_>>, task: &mut Task<'_>) -> Result<Born, Errno> {
-    let stack = Stack::new()?;
+    let mut stack = Stack([MaybeUninit::uninit(); Stack::SIZE]);
+    let stack = stack.0.as_mut_ptr() as usize;
     let mut pidfd = -1i32;
     let flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | request.namespaces;
     let place = cgroup.map_or(0, |_| CLONE_INTO_CGROUP);
@@ -209,7 +211,7 @@ fn clone(request: &Request<'_>, cgroup: Option<BorrowedFd<'_>>, task: &mut Task<
         flags: flags | CLONE_CLEAR_SIGHAND | place,
         pidfd: &raw mut pidfd as u64,
         exit_signal: SIGCHLD,
-        stack: stack.address as u64,
+        stack: stack as u64,
         stack_size: Stack::SIZE as u64,
         cgroup: cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
         ..CloneArgs::default()
@@ -222,7 +224,7 @@ fn clone(request: &Request<'_>, cgroup: Option<BorrowedFd<'_>>, task: &mut Task<
     let mut in_cgroup = cgroup.is_some();
     if matches!(answer, Err(Errno::ENOSYS | Errno::EPERM)) && flags & 0xff == 0 {
         in_cgroup = false;
-        let (flags, top) = ((flags | SIGCHLD) as usize, stack.address as usize + Stack::SIZE);
+        let (flags, top) = ((flags | SIGCHLD) as usize, stack + Stack::SIZE);
         // SAFETY: as above: the first call made no child; the older one takes the end of the stack and where to put the pidfd.
         answer = unsafe { vfork(nr::CLONE, flags, top, &raw mut pidfd as usize, task) };
     }
@@ -259,34 +261,10 @@ unsafe fn vfork(number: usize, a: usize, b: usize, c: usize, task: *mut Task<'_>
     if answer < 0 { Err(Errno::from_raw(-answer as i32)) } else { Ok(answer as i32) }
 }
 
-/// A stack for the child, with a page below it that nothing may touch.
-struct Stack {
-    address: *mut c_void,
-}
+/// A stack for the child, in the frame of the caller, who needs nothing below it as long as the child does.
+#[repr(align(16))]
+struct Stack([MaybeUninit<u8>; Self::SIZE]);
 
 impl Stack {
-    const SIZE: usize = 64 * 1024;
-    const GUARD: usize = 4096;
-
-    fn new() -> Result<Self, Errno> {
-        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        let size = Self::GUARD + Self::SIZE;
-        // SAFETY: a new mapping touches none that exists.
-        let mapping = unsafe { libc::mmap(ptr::null_mut(), size, access, kind | libc::MAP_STACK, -1, 0) };
-        if mapping == libc::MAP_FAILED {
-            return Err(Errno::last());
-        }
-        // SAFETY: within the mapping; the guard is its first page.
-        let stack = Self { address: unsafe { mapping.byte_add(Self::GUARD) } };
-        // SAFETY: the page is the mapping's own and nothing is there yet.
-        Errno::result(unsafe { libc::mprotect(mapping, Self::GUARD, libc::PROT_NONE) })?;
-        Ok(stack)
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        // SAFETY: the whole mapping, which nobody uses any more: the child has its own memory or has ended.
-        unsafe { libc::munmap(self.address.byte_sub(Self::GUARD), Self::GUARD + Self::SIZE) };
-    }
+    const SIZE: usize = 16 * 1024;
 }
