@@ -168,6 +168,42 @@ fn every_operation_works() {
 }
 
 #[test]
+fn a_cgroup_that_is_asked_for_is_not_left_out() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(home) = Home::new(&t, USER) else { return };
+    for (pointer, value) in
+        [("/linux/cgroupsPath", json!("/nobodys/ct")), ("/linux/resources/pids/limit", json!(5))]
+    {
+        let mut bundle = home.bundle("true");
+        bundle.set(pointer, value).write();
+        let output = home.corten(["run", "--bundle", dir(&bundle), "one"]).run();
+        output
+            .fails_with(1, "unable to apply cgroup configuration: rootless needs no limits + no cgrouppath");
+        assert!(output.stderr().contains("permission denied"), "{}", output.report());
+        let asked_for = pointer.trim_end_matches("/pids/limit");
+        assert!(output.stderr().contains(&format!("pointer={asked_for}")), "{}", output.report());
+    }
+}
+
+#[test]
+fn processes_that_cannot_be_found_again_are_warned_of() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(home) = Home::new(&t, USER) else { return };
+    let mut bundle = home.bundle("true");
+    bundle.without_namespace("pid").remove("/linux/maskedPaths").remove("/linux/readonlyPaths");
+    bundle.set(
+        "/mounts",
+        json!([{"destination": "/proc", "type": "none", "source": "/proc", "options": ["rbind"]}]),
+    );
+    bundle.write();
+    let output = home.corten(["run", "--bundle", dir(&bundle), "one"]).run();
+    output.ok();
+    assert!(output.stderr().contains("neither a cgroup nor a pid namespace"), "{}", output.report());
+}
+
+#[test]
 fn what_the_kernel_refuses_is_named() {
     corten_only!();
     let t = sandbox!();

@@ -87,6 +87,16 @@ pub enum Error {
     /// The container's cgroup could not be made, changed or removed.
     #[error(transparent)]
     Cgroup(#[from] crate::cgroup::Error),
+    /// The caller may not make the cgroup that the config needs.
+    #[error(
+        "unable to apply cgroup configuration: rootless needs no limits + no cgrouppath when no permission is granted for cgroups: {cause}"
+    )]
+    CgroupDenied {
+        /// What of the config needs it.
+        pointer: &'static str,
+        /// The refusal.
+        cause: crate::cgroup::Error,
+    },
     /// The container cannot have the share of caches and memory bandwidth that it asks for.
     #[error("{pointer}: {reason}")]
     IntelRdt {
@@ -192,7 +202,7 @@ impl Error {
                 ErrorKind::Config
             }
             Self::Host(_) => ErrorKind::Host,
-            Self::Cgroup(_) | Self::IntelRdt { .. } => ErrorKind::Cgroup,
+            Self::Cgroup(_) | Self::CgroupDenied { .. } | Self::IntelRdt { .. } => ErrorKind::Cgroup,
             Self::Launch(_)
             | Self::Sources(_)
             | Self::Create(_)
@@ -215,6 +225,7 @@ impl Error {
             Self::Bundle(error) => error.pointer().map(str::to_owned),
             Self::Plan(error) => Some(error.pointer.clone()),
             Self::Cgroup(error) => error.pointer().map(str::to_owned),
+            Self::CgroupDenied { pointer, cause } => Some(cause.pointer().unwrap_or(pointer).to_owned()),
             Self::IntelRdt { pointer, .. } => Some((*pointer).to_owned()),
             Self::Launch(error) | Self::Sources(error) => error.pointer().map(str::to_owned),
             Self::Host(error) => error.pointer().map(str::to_owned),
@@ -239,7 +250,9 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match self {
             Self::Create(error) | Self::Enter(error) | Self::Mounts(error) => error.errno,
-            Self::Cgroup(error) => error.errno().map(|errno| errno as i32),
+            Self::Cgroup(error) | Self::CgroupDenied { cause: error, .. } => {
+                error.errno().map(|errno| errno as i32)
+            }
             Self::Launch(error) | Self::Sources(error) => error.errno().map(|errno| errno as i32),
             Self::System { errno, .. } | Self::Agent { errno, .. } => Some(*errno as i32),
             _ => None,

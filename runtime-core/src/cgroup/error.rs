@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::error::errno_text;
+
 /// An error of the cgroup driver.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The kernel refused an operation on a cgroup.
-    #[error("{action} {}: {}{}", path.display(), errno.desc(), hint(*errno))]
+    #[error("{action} {}: {}{}", path.display(), errno_text(*errno), hint(*errno))]
     Io {
         /// What was tried, `write` for one.
         action: &'static str,
@@ -61,7 +63,7 @@ pub enum Error {
     },
 
     /// A limit was refused by the kernel.
-    #[error("{pointer}: writing {value:?} to {}: {}{}", path.display(), errno.desc(), limit_hint(*errno))]
+    #[error("{pointer}: writing {value:?} to {}: {}{}", path.display(), errno_text(*errno), limit_hint(*errno))]
     Limit {
         /// The value of the config that caused it.
         pointer: String,
@@ -159,7 +161,7 @@ pub enum Error {
     NoUserManager,
 
     /// The kernel refused the device filter.
-    #[error("/linux/resources/devices: {action} the device filter of {}: {}{}", path.display(), errno.desc(), hint(*errno))]
+    #[error("/linux/resources/devices: {action} the device filter of {}: {}{}", path.display(), errno_text(*errno), hint(*errno))]
     DeviceFilter {
         /// What was tried.
         action: &'static str,

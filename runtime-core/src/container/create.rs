@@ -19,7 +19,7 @@ use super::{Container, Exit, Resctrl, Runtime, Status, agent, delete, end, notif
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Placement, Scope};
 use crate::check::Checked;
-use crate::config::{Annotations, Hook, Hooks, Resources, Seccomp, Spec};
+use crate::config::{Annotations, Hook, Hooks, Namespace, Resources, Seccomp, Spec};
 use crate::error::{Error, errno_of, errno_text};
 use crate::host::{self, Host};
 use crate::id::Id;
@@ -145,6 +145,7 @@ impl Making<'_> {
             self.confine()?;
         }
         let (plan, mut child, output) = self.launch_in_cgroup(notify_dir.as_deref())?;
+        self.warn_of_strays();
         let confined = if beside_init { self.confine() } else { Ok(()) };
         let ready = confined.map_err(Stop::from).and_then(|()| self.supervise(&mut child, &plan, output));
         let pid = child.pid;
@@ -173,7 +174,20 @@ impl Making<'_> {
         self.record.cgroup = cgroup.saved().clone();
         match self.without_filter(made) {
             Err(error) if error.is_denied() && self.draft.may_lack_cgroup() => self.do_without_cgroup(error),
-            made => Ok(made?),
+            made => made.map_err(|error| self.draft.needs_cgroup(error)),
+        }
+    }
+
+    /// Says what follows for a container without a cgroup from where its processes are.
+    fn warn_of_strays(&self) {
+        let own = |kind: &Namespace| kind.typ == "pid" && kind.path.is_none();
+        let linux = self.draft.config.spec().linux.as_ref();
+        let own_pids = linux.is_some_and(|linux| linux.namespaces.iter().any(own));
+        if self.record.cgroup == cgroup::Saved::NONE && !own_pids {
+            log::warn!(
+                "the container has neither a cgroup nor a pid namespace of its own: its processes cannot all be found and killed. \
+                 Such configuration is strongly discouraged"
+            );
         }
     }
 
@@ -378,7 +392,7 @@ impl<'a> Draft<'a> {
 
     /// Which cgroup the container will have.
     fn cgroup(&self) -> Result<cgroup::Saved, Error> {
-        let path = self.config.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
+        let path = self.cgroups_path();
         let id = self.id.as_str();
         let planned = cgroup::Layout::detect().and_then(|layout| match self.options.cgroup_driver {
             CgroupDriver::Cgroupfs => cgroup::plan(&layout, path, id),
@@ -389,7 +403,8 @@ impl<'a> Draft<'a> {
         });
         match planned {
             Err(error) if error.is_denied() && self.may_lack_cgroup() => Ok(cgroup::Saved::NONE),
-            planned => Ok(cgroup::Saved { owner: self.cgroup_owner(), ..planned? }),
+            Err(error) => Err(self.needs_cgroup(error)),
+            Ok(planned) => Ok(cgroup::Saved { owner: self.cgroup_owner(), ..planned }),
         }
     }
 
@@ -398,9 +413,23 @@ impl<'a> Draft<'a> {
         plan::cgroup_owner(self.config.spec()).filter(|owner| *owner != geteuid().as_raw())
     }
 
-    /// Whether the container may do without a cgroup.
+    /// Whether the container may do without a cgroup: where the config asks for none.
     fn may_lack_cgroup(&self) -> bool {
-        self.is_rootless() && cgroup::limits_nothing(&self.resources())
+        self.is_rootless() && self.cgroups_path().is_none() && cgroup::limits_nothing(&self.resources())
+    }
+
+    /// Says of a refusal why the container cannot do without its cgroup.
+    fn needs_cgroup(&self, cause: cgroup::Error) -> Error {
+        let pointer = if self.cgroups_path().is_some() { "/linux/cgroupsPath" } else { "/linux/resources" };
+        if self.is_rootless() && cause.is_denied() {
+            Error::CgroupDenied { pointer, cause }
+        } else {
+            cause.into()
+        }
+    }
+
+    fn cgroups_path(&self) -> Option<&str> {
+        self.config.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref())
     }
 
     /// Whether missing rights over cgroups are to be expected.
