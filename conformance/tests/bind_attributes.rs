@@ -94,6 +94,8 @@ fn in_a_user_namespace_nothing_can_be_lifted() {
     let bundle = in_user_namespace(&t);
     for (host, options, named) in [
         ("ro", "bind,rw,nosuid,nodev", "cannot clear ro"),
+        ("ro,nodev", "rbind,rrw,rsuid", "cannot clear ro, locked"),
+        ("relatime", "rbind,rnoatime", "access times"),
         ("nodev,nosuid", "bind,dev,suid,exec", "cannot clear nosuid, nodev"),
         ("nodiratime", "bind,strictatime", "access times"),
         ("relatime", "bind,noatime", "access times"),

@@ -29,6 +29,7 @@ mod lifecycle;
 mod limits;
 mod list;
 mod live_mounts;
+mod locked_mounts;
 mod mounts;
 mod namespaces;
 mod netdevices;

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -40,10 +40,12 @@ struct Place(PathBuf);
 impl Place {
     fn new(name: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("corten-embedding-{name}-{}", std::process::id()));
-        let bin = dir.join("bundle/rootfs/bin");
-        fs::create_dir_all(&bin).unwrap();
-        fs::copy("/bin/busybox", bin.join("busybox")).unwrap();
-        symlink("busybox", bin.join("true")).unwrap();
+        for root in ["rootfs", "mapped"] {
+            let bin = dir.join("bundle").join(root).join("bin");
+            fs::create_dir_all(&bin).unwrap();
+            fs::copy("/bin/busybox", bin.join("busybox")).unwrap();
+            symlink("busybox", bin.join("true")).unwrap();
+        }
         let config = serde_json::json!({
             "ociVersion": "1.3.0",
             "process": {"args": ["/bin/true"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}},
@@ -75,6 +77,22 @@ impl Place {
             Value::Array(list) => list[name.parse::<usize>().unwrap()] = value,
             object => object[name] = value,
         }
+        Bundle { spec: serde_json::from_value(config).unwrap(), ..self.bundle() }
+    }
+}
+
+impl Place {
+    /// The bundle with a user namespace, for which sources of mounts are opened.
+    fn in_user_namespace(&self) -> Bundle {
+        chown(self.0.join("bundle/mapped"), Some(100_000), Some(100_000)).unwrap();
+        let mut config = serde_json::to_value(&self.bundle().spec).unwrap();
+        config["root"]["path"] = json!("mapped");
+        let ids = json!([{"containerID": 0, "hostID": 100_000, "size": 1}]);
+        config["linux"]["uidMappings"] = ids.clone();
+        config["linux"]["gidMappings"] = ids;
+        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+        let bind = json!({"destination": "/mnt", "source": self.0.join("bundle"), "options": ["rbind"]});
+        config["mounts"].as_array_mut().unwrap().push(bind);
         Bundle { spec: serde_json::from_value(config).unwrap(), ..self.bundle() }
     }
 }
@@ -126,6 +144,9 @@ fn live_fully(place: &Place, id: &str) {
     };
     assert!(matches!(create(&hook("createRuntime", "exit 3")), Err(Error::Hook { .. })));
     assert!(matches!(create(&place.changed("/process/args/0", json!("/missing"))), Err(Error::Create(_))));
+    let mut lacking = place.in_user_namespace();
+    lacking.spec.mounts[1].source = Some("/missing".to_owned());
+    assert!(matches!(create(&lacking), Err(Error::Launch(_))));
     let log = place.0.join("log");
     let script = json!(["/bin/busybox", "sleep", "100"]);
     let mut bundle = hook("poststop", &format!("sleep 0.02; echo deleted >{}", log.display()));
@@ -153,7 +174,14 @@ fn three_hundred_containers_among_eight_busy_threads() {
     }
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new("threads");
-    let (runtime, bundle) = (place.runtime(), place.bundle());
+    let (runtime, bundles) = (place.runtime(), [place.bundle(), place.in_user_namespace()]);
+    let own = || {
+        let links = ["ns/mnt", "ns/user", "cwd", "root"]
+            .map(|name| fs::read_link(format!("/proc/thread-self/{name}")).unwrap());
+        (links, fs::read_dir("/proc/self/fd").unwrap().count())
+    };
+    live(&runtime, &bundles[1], &format!("first-{}", std::process::id()));
+    let before = own();
     log::set_logger(&LOGGER).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
     let stop = AtomicBool::new(false);
@@ -175,10 +203,11 @@ fn three_hundred_containers_among_eight_busy_threads() {
             });
         }
         for number in 0..300 {
-            live(&runtime, &bundle, &format!("embedded-{}-{number}", std::process::id()));
+            live(&runtime, &bundles[number % 2], &format!("embedded-{}-{number}", std::process::id()));
         }
         stop.store(true, Ordering::Relaxed);
     });
+    assert_eq!(own(), before);
     assert_eq!(runtime.list().unwrap().len(), 0);
 }
 

@@ -72,7 +72,8 @@ impl Container {
         let user_namespace = Path::new(&user_namespace);
         let running = Running { bundle: &record.bundle, namespaces, id_maps, user_namespace };
         let plan = planner(mounts, &host.facts(), &running)?;
-        let sources = Sources { container: Some(init.as_fd()), ..Sources::default() };
+        let sources =
+            Sources { container: Some(init.as_fd()), proc: Some(host.proc()), ..Sources::default() };
         let payload = Payload { stdio: None, inherit: &[] };
         let mut child = launch::launch(&plan, &sources, &payload).map_err(Error::Sources)?;
         let done = handshake::until_ready(&mut child, &plan, None, |_, _| Ok(()));

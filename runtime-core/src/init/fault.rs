@@ -51,6 +51,11 @@ impl Fault {
         (self.0.get() >> 48 & 0xfff) as usize
     }
 
+    /// The item of a list, or 0.
+    pub(crate) fn index(self) -> u32 {
+        (self.0.get() >> 24 & LARGEST) as u32
+    }
+
     /// The errno, status, signal, time or check.
     pub(crate) fn value(self) -> u32 {
         (self.0.get() & LARGEST) as u32
@@ -64,7 +69,7 @@ impl Fault {
             step,
             kind: Kind::from_number((word >> 60) as u32).unwrap_or(Kind::Check),
             call: self.call() as u32,
-            index: (word >> 24 & LARGEST) as u32,
+            index: self.index(),
             value: self.value(),
         }
     }

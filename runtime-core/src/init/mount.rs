@@ -13,21 +13,41 @@ use super::wire::{Attrs, Check, List, Setting, Str};
 /// Attributes that a mount may bring along into a user namespace, where nobody can clear them.
 pub(crate) const LOCKABLE: u32 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
-/// Sets a mount's attributes; its own first, those of all mounts below it and of itself then. In a fault of its own the index are
-/// those that it has and should not have.
+/// Sets a mount's attributes; its own first, those of all mounts below it and of itself then. The index of a fault are those that
+/// a user namespace keeps.
 pub(crate) fn set(mount: i32, attrs: &Attrs) -> Result<()> {
     let recursive = attrs.propagation & MS_REC != 0;
     let propagation = attrs.propagation & !MS_REC;
     let (all, own) = if recursive { (propagation, 0) } else { (0, propagation) };
     match apply(mount, 0, attrs.set, attrs.clear | attrs.implied, own) {
         Err(fault) if fault.is(EPERM) => {
-            let locked = sys::mount_flags(mount)? & LOCKABLE;
-            let again = apply(mount, 0, attrs.set, attrs.clear | attrs.implied & !locked, own);
-            again.map_err(|fault| fault.at((attrs.clear & locked) as usize))?;
+            let has = sys::mount_flags(mount)? & LOCKABLE;
+            apply(mount, 0, attrs.set, attrs.clear | attrs.implied & !has, own)
+                .map_err(|fault| kept(fault, mount, 0, attrs.set, attrs.clear))?;
         }
         answer => answer?,
     }
     apply(mount, AT_RECURSIVE, attrs.set_all, attrs.clear_all, all)
+        .map_err(|fault| kept(fault, mount, AT_RECURSIVE, attrs.set_all, attrs.clear_all))
+}
+
+/// Finds out which of several changes the kernel refuses, by trying each by itself. The whole field of access times stands for
+/// any change of it.
+fn kept(fault: Fault, mount: i32, flags: u32, set: u32, clear: u32) -> Fault {
+    if !fault.is(EPERM) {
+        return fault;
+    }
+    let times = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
+    let mut kept = 0;
+    for bit in [MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC] {
+        if apply(mount, flags, 0, clear & bit, 0).is_err() {
+            kept |= bit;
+        }
+    }
+    if apply(mount, flags, set & times, clear & times, 0).is_err() {
+        kept |= MOUNT_ATTR__ATIME;
+    }
+    fault.at(kept as usize)
 }
 
 fn apply(mount: i32, flags: u32, set: u32, clear: u32, propagation: u32) -> Result<()> {

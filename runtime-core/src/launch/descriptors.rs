@@ -51,7 +51,8 @@ impl AsFd for Source<'_> {
 
 /// One descriptor for each that the plan names, in its order.
 pub(super) fn open_all<'a>(plan: &Plan, sources: &Sources<'a>) -> Result<Vec<Source<'a>>, Error> {
-    let open = |(number, wanted)| open_one(plan, Fd(number), wanted, sources);
+    let mut trees = tree::open_all(plan, sources.proc)?.into_iter();
+    let open = |(number, wanted)| open_one(plan, Fd(number), wanted, sources, &mut trees);
     (0..).zip(plan.descriptors()).map(open).collect()
 }
 
@@ -60,8 +61,10 @@ fn open_one<'a>(
     number: Fd,
     wanted: &Descriptor,
     sources: &Sources<'a>,
+    trees: &mut impl Iterator<Item = OwnedFd>,
 ) -> Result<Source<'a>, Error> {
     let held = match wanted {
+        Descriptor::Tree(_) => return trees.next().map(Source::Opened).ok_or(Error::LACKING),
         Descriptor::Rootfs => sources.rootfs,
         Descriptor::ContainerRoot => sources.container_root,
         Descriptor::Proc => sources.proc,
@@ -78,11 +81,8 @@ fn open_one<'a>(
             }
             return Ok(Source::Opened(opened));
         }
-        Descriptor::Tree(wanted) => return tree::open(wanted).map(Source::Opened),
     };
-    // A plan names only what the operation that made it holds.
-    held.map(Source::Held)
-        .ok_or(Error::System { doing: "find a descriptor of the plan", errno: Errno::EBADF })
+    held.map(Source::Held).ok_or(Error::LACKING)
 }
 
 /// The JSON pointer of the namespace that a descriptor stands for.

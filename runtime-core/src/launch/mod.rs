@@ -1,11 +1,13 @@
 //! The host side of bringing init up: its image, its birth, its descriptors, its questions.
 pub(crate) mod channel;
+mod clone;
 pub(crate) mod descriptors;
 pub(crate) mod gate;
 pub(crate) mod handshake;
 pub(crate) mod hooks;
 pub(crate) mod id_maps;
 mod image;
+mod locked;
 pub(crate) mod net_devices;
 mod netlink;
 mod spawn;
@@ -78,6 +80,8 @@ pub enum Error {
         pointer: String,
         /// The source.
         path: PathBuf,
+        /// It is wanted with all mounts below it.
+        recursive: bool,
         /// The kernel's answer.
         errno: Errno,
     },
@@ -144,9 +148,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// For a plan that names what the operation that made it does not hold.
+    const LACKING: Self = Self::System { doing: "find a descriptor of the plan", errno: Errno::EBADF };
     const MAKE_IMAGE: &str = "make the image of init";
     const EXECUTE: &str = "execute init";
     const CLONE: &str = "clone init";
+    const LOCK: &str = "copy the mounts for a user namespace";
 
     /// True where another kind of image may be allowed.
     fn denies_image(&self) -> bool {
@@ -183,7 +190,11 @@ impl Error {
                 "without privileges a container needs a new user namespace, and the host may restrict those: see \
                  kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns",
             ),
-            Self::System { doing, errno: Errno::ENOSPC } if *doing == Self::CLONE => {
+            Self::System { doing, errno: Errno::EPERM } if *doing == Self::LOCK => Some(
+                "sources of bind mounts are opened in a copy of the mount namespace, which takes CAP_SYS_CHROOT, and a caller \
+                 whose root is that of its own mount namespace",
+            ),
+            Self::System { doing, errno: Errno::ENOSPC } if [Self::CLONE, Self::LOCK].contains(doing) => {
                 Some("a limit of user.max_*_namespaces is reached")
             }
             Self::MountIds { errno: Errno::EINVAL, .. } => {
@@ -196,7 +207,15 @@ impl Error {
             Self::Locked { .. } => {
                 Some("leave the option out: in a user namespace the mount stays as the host has it")
             }
-            Self::Source { errno: Errno::EINVAL, .. } => Some("use rbind for a source with mounts below it"),
+            Self::Source { errno: Errno::EINVAL, recursive, path, .. } => {
+                if *recursive || path.starts_with("/proc") {
+                    Some(
+                        "it is unbindable, or of another mount namespace, where links like /proc/PID/root and /proc/PID/fd/N lead",
+                    )
+                } else {
+                    Some("use rbind for a source with mounts below it")
+                }
+            }
             _ => None,
         }
     }

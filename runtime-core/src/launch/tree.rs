@@ -1,55 +1,73 @@
 //! Sources of bind mounts as detached trees, for what init may not reach or may not do.
 
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::libc;
 
 use super::descriptors::namespace;
+use super::locked::{Place, clone_all};
 use super::{Error, id_maps};
-use crate::init::abi::{AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, MS_REC, MS_SLAVE};
-use crate::init::fault::Fault;
+use crate::init::abi::{AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, EPERM, MS_REC, MS_SLAVE};
+use crate::init::fault::{Fault, Result as SysResult};
 use crate::init::{mount, sys as init};
-use crate::plan::{MountMaps, Tree, attribute_names};
+use crate::plan::{Descriptor, MountMaps, Plan, Tree, attribute_names};
 use crate::sys;
 use crate::wire::Attrs;
 
-/// `ST_RELATIME`, which libc has for glibc alone.
-const ST_RELATIME: libc::c_ulong = 0x1000;
-/// The ways of keeping access times, as `statfs(2)` shows them.
-const TIMES: u32 = (libc::ST_NOATIME | libc::ST_NODIRATIME | ST_RELATIME) as u32;
+/// Opens those of a plan in their order, with their attributes; `proc` is the host's procfs.
+pub(super) fn open_all(plan: &Plan, proc: Option<BorrowedFd<'_>>) -> Result<Vec<OwnedFd>, Error> {
+    let trees = plan.descriptors().iter();
+    let trees: Vec<&Tree> = trees
+        .filter_map(|descriptor| match descriptor {
+            Descriptor::Tree(tree) => Some(tree),
+            _ => None,
+        })
+        .collect();
+    let places: Vec<Place> = trees.iter().map(|tree| place(tree)).collect::<Result<_, _>>()?;
+    let clones = match proc {
+        _ if places.is_empty() => Vec::new(),
+        _ if !plan.host().locked_trees => places.iter().map(Place::open).collect(),
+        Some(proc) => clone_all(&places, proc)?,
+        None => return Err(Error::LACKING),
+    };
+    trees.into_iter().zip(clones).map(|(tree, clone)| finish(tree, clone)).collect()
+}
 
-/// Opens one, with its attributes.
-pub(super) fn open(tree: &Tree) -> Result<OwnedFd, Error> {
-    let failed = |errno| Error::Source { pointer: tree.pointer.clone(), path: tree.source.clone(), errno };
-    let of_init = |fault| failed(errno(fault));
-    let path = CString::new(tree.source.as_os_str().as_bytes()).map_err(|_| failed(Errno::EINVAL))?;
+fn place(tree: &Tree) -> Result<Place, Error> {
+    let path = CString::new(tree.source.as_os_str().as_bytes()).map_err(|_| failed(tree, Errno::EINVAL))?;
     let all = if tree.recursive { AT_RECURSIVE } else { 0 };
     let link = if tree.link { AT_SYMLINK_NOFOLLOW } else { 0 };
-    let opened = mount::clone_tree(AT_FDCWD, &path, all | link).map_err(of_init)?;
+    Ok(Place { path, flags: all | link })
+}
+
+fn failed(tree: &Tree, errno: Errno) -> Error {
+    let (pointer, path) = (tree.pointer.clone(), tree.source.clone());
+    Error::Source { pointer, path, recursive: tree.recursive, errno }
+}
+
+/// Makes of a clone what the plan wants.
+fn finish(tree: &Tree, clone: SysResult<init::Fd>) -> Result<OwnedFd, Error> {
+    let of_init = |fault| failed(tree, errno(fault));
+    let opened = clone.map_err(of_init)?;
     // A copy of a shared mount is one of its peers: what the container mounts there would be mounted on the host too.
     mount::set(opened.raw(), &Attrs { propagation: MS_SLAVE | MS_REC, ..Attrs::default() })
         .map_err(of_init)?;
     map_ids(opened.raw(), tree)?;
-    let before = init::mount_flags(opened.raw()).map_err(of_init)?;
-    let kept = if tree.locked { before & mount::LOCKABLE } else { 0 };
-    let attrs = Attrs { implied: tree.attrs.implied & !kept, ..tree.attrs };
-    mount::set(opened.raw(), &attrs).map_err(of_init)?;
-    if tree.locked {
-        // This side may lift everything, so it has to look after what the container's own root could not.
-        let after = init::mount_flags(opened.raw()).map_err(of_init)?;
-        let mut lifted = attribute_names(before & !after & mount::LOCKABLE);
-        if before & TIMES != after & TIMES {
-            lifted.push("the way of keeping access times");
-        }
-        if !lifted.is_empty() {
-            let (pointer, path) = (tree.pointer.clone(), tree.source.clone());
-            return Err(Error::Locked { pointer, path, what: lifted.join(", ") });
-        }
+    match mount::set(opened.raw(), &tree.attrs) {
+        Err(fault) if fault.is(EPERM) && fault.index() != 0 => Err(locked(tree, &opened, fault.index())),
+        set => set.map(|()| sys::adopt(opened)).map_err(of_init),
     }
-    Ok(sys::adopt(opened))
+}
+
+/// For attributes that are locked.
+fn locked(tree: &Tree, opened: &init::Fd, kept: u32) -> Error {
+    let own = init::mount_flags(opened.raw()).is_ok_and(|own| own & kept & mount::LOCKABLE != 0);
+    let below = if own || kept & mount::LOCKABLE == 0 { "" } else { " of a mount below" };
+    let (pointer, path) = (tree.pointer.clone(), tree.source.clone());
+    Error::Locked { pointer, path, what: attribute_names(kept) + below }
 }
 
 /// Maps the ids of a detached tree, if that is asked for.

@@ -31,12 +31,12 @@ pub struct Running<'a> {
 pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> Result<Plan, Error> {
     // What is outside the container only the host side can open.
     let mut builder = Builder::new(true);
+    builder.host().locked_trees = running.namespaces & USER != 0;
     enter(&mut builder, facts, running);
     let joined = running.namespaces & USER != 0 && running.id_maps.is_empty();
     let surroundings = Surroundings {
         bundle: running.bundle,
         root: None,
-        in_user_namespace: running.namespaces & USER != 0,
         ids: UserIds { maps: running.id_maps, file: joined.then_some(running.user_namespace) },
     };
     for (index, mount) in mounts.iter().enumerate() {

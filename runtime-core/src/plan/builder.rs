@@ -57,8 +57,6 @@ pub struct Tree {
     pub link: bool,
     /// The attributes.
     pub attrs: Attrs,
-    /// What the mount has on the host stays with it, as if it were made in the container's user namespace.
-    pub locked: bool,
     /// The mapping of its ids.
     pub ids: Option<MountIds>,
 }
@@ -72,8 +70,6 @@ pub(super) struct Bind<'a> {
     pub(super) source_link: bool,
     pub(super) recursive: bool,
     pub(super) attrs: Attrs,
-    /// In the container's user namespace the mount keeps what the host has restricted.
-    pub(super) locked: bool,
     pub(super) ids: Option<MountIds>,
     pub(super) target: &'a str,
     pub(super) nofollow: bool,
@@ -93,7 +89,6 @@ impl Default for Bind<'_> {
             source_link: false,
             recursive: false,
             attrs: Attrs::default(),
-            locked: false,
             ids: None,
             target: "/",
             nofollow: false,
@@ -136,6 +131,8 @@ pub struct HostPart {
     pub forks: bool,
     /// A terminal comes with [`wire::Tag::Terminal`].
     pub terminal: bool,
+    /// Trees are opened so that in the container's user namespace nobody can lift what the host's mounts restrict.
+    pub locked_trees: bool,
     /// Network interfaces that move into the container when [`wire::Tag::Netlink`] comes.
     pub net_devices: Vec<NetDevice>,
     /// Trees that init opens, in this order, and whose ids the host side maps when [`wire::Tag::Tree`] comes.
@@ -282,7 +279,6 @@ impl Builder {
             recursive: bind.recursive,
             link: bind.source_link || bind.copy_link,
             attrs: bind.attrs,
-            locked: bind.locked,
             ids: bind.ids.clone(),
         };
         // Only the host side may map ids.

@@ -91,7 +91,7 @@ impl Plan {
                 mounting(&text(Some(source.unwrap_or(*fstype))), *target)
             }
             Step::BindMount { source, target, .. } if report.index != 0 => {
-                let locked = attribute_names(report.index).join(", ");
+                let locked = attribute_names(report.index);
                 format!("{}: cannot clear {locked}", mounting(&text(Some(*source)), *target))
             }
             Step::MountData { source, target, .. } | Step::BindMount { source, target, .. } => {

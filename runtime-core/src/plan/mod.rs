@@ -185,7 +185,9 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     let root = Root::of(spec, facts, &namespaces)?;
 
     let in_user_namespace = namespaces.has(USER);
-    let mut builder = Builder::new(in_user_namespace && facts.may_mount);
+    let host_opens = in_user_namespace && facts.may_mount;
+    let mut builder = Builder::new(host_opens);
+    builder.host().locked_trees = host_opens;
     let gate = options.gate.then(|| builder.descriptor(Descriptor::Gate));
 
     if namespaces.new & USER == 0 {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::builder::{Bind, Builder};
 use super::idmap::UserIds;
 use super::labels::MountLabel;
-use super::namespaces::{MOUNT, Namespaces, USER};
+use super::namespaces::{MOUNT, Namespaces};
 use super::options::{self, READ_ONLY, SUPERBLOCK};
 use super::paths::{below, clean, within};
 use super::{Error, MountIds, Options, cgroup_mount};
@@ -60,7 +60,6 @@ pub(super) struct Surroundings<'a> {
     pub(super) bundle: &'a Path,
     /// The root file system's own path, where it is known.
     pub(super) root: Option<&'a str>,
-    pub(super) in_user_namespace: bool,
     pub(super) ids: UserIds<'a>,
 }
 
@@ -140,8 +139,7 @@ pub(super) fn plan(
 
 impl<'a> Surroundings<'a> {
     fn of(options: &Options<'a>, namespaces: &'a Namespaces<'_>, root: Option<&'a str>) -> Self {
-        let in_user_namespace = namespaces.has(USER);
-        Self { bundle: options.bundle, root, in_user_namespace, ids: namespaces.user_ids() }
+        Self { bundle: options.bundle, root, ids: namespaces.user_ids() }
     }
 }
 
@@ -226,7 +224,6 @@ impl<'a> Entry<'a> {
             source_link: self.options.source_link,
             recursive: self.options.bind == Some(true),
             attrs: self.options.bind_attrs(),
-            locked: around.in_user_namespace,
             ids: MountIds::of(self, &around.ids)?,
             target: &self.target,
             nofollow: self.nofollow(),

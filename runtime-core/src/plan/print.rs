@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::namespaces::KINDS;
 use super::{Descriptor, IdMaps, MountMaps, Plan, Tree, UserNamespace};
 use crate::config::IdMapping;
+use crate::init::abi::MOUNT_ATTR__ATIME;
 use crate::wire::{Attrs, Setting, Step, Value};
 
 const ATTRIBUTES: [(u32, &str); 8] = [
@@ -140,7 +141,12 @@ fn host(plan: &Plan) -> Map<String, Json> {
         };
         object.insert(what.into(), id_maps(maps));
     }
-    let parts = [("hooks", host.hooks_at_mounted), ("forks", host.forks), ("terminal", host.terminal)];
+    let parts = [
+        ("hooks", host.hooks_at_mounted),
+        ("forks", host.forks),
+        ("terminal", host.terminal),
+        ("lockedTrees", host.locked_trees),
+    ];
     object.extend(parts.into_iter().filter(|(_, part)| *part).map(|(name, _)| (name.into(), true.into())));
     object
 }
@@ -231,9 +237,12 @@ fn attributes(attrs: Attrs) -> String {
     parts.join(" ")
 }
 
-/// The names of attributes that a mount has or has not.
-pub(crate) fn attribute_names(bits: u32) -> Vec<&'static str> {
-    ATTRIBUTES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect()
+/// The names of attributes that a mount has or has not. A whole field stands for any of its values.
+pub(crate) fn attribute_names(bits: u32) -> String {
+    let times = bits & MOUNT_ATTR__ATIME == MOUNT_ATTR__ATIME;
+    let bits = if times { bits & !MOUNT_ATTR__ATIME } else { bits };
+    let names = ATTRIBUTES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name);
+    names.chain(times.then_some("the way of keeping access times")).collect::<Vec<_>>().join(", ")
 }
 
 fn kinds() -> Vec<(u64, &'static str)> {

@@ -1,0 +1,110 @@
+//! Children that share the caller's memory until they execute a program or end.
+//!
+//! What they do makes only the system calls of [`init::sys`](crate::init::sys): no allocation, no lock, no libc. So
+//! it is sound in a program with any number of threads, and costs the same whatever the size of its memory. They join
+//! nothing in which a container's process is and change no credentials, since both would expose the memory that they share.
+#![allow(unsafe_code)]
+
+use std::arch::asm;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use crate::init::abi::*;
+use crate::init::{nr, sys};
+
+/// What a child does, by system calls alone; all that it works on was made before.
+pub(super) trait Work {
+    /// Its whole life.
+    fn run(&mut self);
+}
+
+/// What the clone answered.
+pub(super) struct Born {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    /// It was born in the cgroup that was asked for.
+    pub(super) in_cgroup: bool,
+}
+
+/// Clones a child that does `work` on a stack of its own, while this thread waits until it has executed a program or ended.
+pub(super) fn clone<W: Work>(
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    work: &mut W,
+) -> Result<Born, Errno> {
+    let mut stack = Stack([MaybeUninit::uninit(); Stack::SIZE]);
+    let stack = stack.0.as_mut_ptr() as usize;
+    let mut pidfd = -1i32;
+    let flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | flags;
+    let place = cgroup.map_or(0, |_| CLONE_INTO_CGROUP);
+    let args = CloneArgs {
+        flags: flags | CLONE_CLEAR_SIGHAND | place,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: SIGCHLD,
+        stack: stack as u64,
+        stack_size: Stack::SIZE as u64,
+        cgroup: cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
+        ..CloneArgs::default()
+    };
+    // No signal may run a handler of this program in the child.
+    let mask = sys::signal_mask(u64::MAX).map_err(|fault| Errno::from_raw(fault.value() as i32))?;
+    // SAFETY: the arguments are of the given size and live through the call, as do stack and work. The call returns when the child
+    // has its own memory or has ended, so that no two threads use the work at a time.
+    let mut answer = unsafe { vfork(nr::CLONE3, &raw const args as usize, size_of::<CloneArgs>(), 0, work) };
+    let mut in_cgroup = cgroup.is_some();
+    if matches!(answer, Err(Errno::ENOSYS | Errno::EPERM)) && flags & 0xff == 0 {
+        in_cgroup = false;
+        let (flags, top) = ((flags | SIGCHLD) as usize, stack + Stack::SIZE);
+        // SAFETY: as above: the first call made no child; the older one takes the end of the stack and where to put the pidfd.
+        answer = unsafe { vfork(nr::CLONE, flags, top, &raw mut pidfd as usize, work) };
+    }
+    // Restoring a mask that was in force before cannot fail.
+    let _ = sys::signal_mask(mask);
+    let pid = answer?;
+    // SAFETY: the kernel has just made this descriptor for the clone; nobody else owns it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Born { pid, pidfd, in_cgroup })
+}
+
+/// # Safety
+/// `work` must be valid, and the caller's other threads must not use it until the child is gone.
+unsafe extern "C" fn child<W: Work>(work: *mut W) -> ! {
+    // SAFETY: by the contract this is the only reference.
+    unsafe { &mut *work }.run();
+    sys::exit(0)
+}
+
+/// Makes one of the clone calls; the child goes to [`child`] and never comes back.
+///
+/// # Safety
+/// The operands must be those of a clone with `CLONE_VM|CLONE_VFORK` and a stack that is free.
+unsafe fn vfork<W: Work>(number: usize, a: usize, b: usize, c: usize, work: *mut W) -> Result<i32, Errno> {
+    let entry: unsafe extern "C" fn(*mut W) -> ! = child;
+    let answer: isize;
+    // SAFETY: the parent finds its registers as the call leaves them, and memory as the child does, of which the compiler
+    // assumes nothing here; the child, on its own stack, leaves this code at once for a function that does not return.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        asm!("syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",
+            inlateout("rax") number as isize => answer, in("rdi") a, in("rsi") b, in("rdx") c,
+            in("r10") 0, in("r8") 0, in("r12") work, in("r13") entry, lateout("rcx") _, lateout("r11") _);
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!("svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "br x21", "2:",
+            in("x8") number, inlateout("x0") a as isize => answer, in("x1") b, in("x2") c,
+            in("x3") 0, in("x4") 0, in("x20") work, in("x21") entry);
+    }
+    if answer < 0 { Err(Errno::from_raw(-answer as i32)) } else { Ok(answer as i32) }
+}
+
+/// A stack for the child, in the frame of the caller, who needs nothing below it as long as the child does.
+#[repr(align(16))]
+struct Stack([MaybeUninit<u8>; Self::SIZE]);
+
+impl Stack {
+    const SIZE: usize = 16 * 1024;
+}
