@@ -93,7 +93,7 @@ fn mounts(lab: &Lab, binds: usize) -> Vec<Value> {
             "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]}),
     ];
     mounts.extend((0..binds).map(|number| {
-        json!({"destination": format!("/mnt/{number}"), "type": "bind", "source": lab.rootfs().join("tmp"),
+        json!({"destination": format!("/mnt/{number}"), "type": "bind", "source": lab.source(),
             "options": ["bind"]})
     }));
     mounts

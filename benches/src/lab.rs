@@ -35,6 +35,7 @@ impl Lab {
         let group = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let lab = Self { dir, group, hierarchies: view.hierarchies()?, rest, rounds, seccomp: None };
         lab.make_rootfs()?;
+        fs::create_dir(lab.source()).at(lab.source())?;
         lab.make_state()?;
         for hierarchy in &lab.hierarchies {
             make_group(hierarchy, &lab.group)?;
@@ -45,6 +46,12 @@ impl Lab {
     /// The root filesystem of all containers.
     pub(crate) fn rootfs(&self) -> PathBuf {
         self.dir.join("rootfs")
+    }
+
+    /// What is mounted where a case wants more mounts: beside the root filesystem, since the kernel searches all that is mounted on
+    /// the mount of a source, and what is in the root would be searched for longer with each further mount.
+    pub(crate) fn source(&self) -> PathBuf {
+        self.dir.join("source")
     }
 
     /// A call whose messages go to a file of this place; `slot` tells apart those that run at the same time.
