@@ -325,13 +325,19 @@ fn an_agent_that_is_none() {
     let t = sandbox!();
     std::fs::write(t.path("file"), "").unwrap();
     let long = format!("/{}", "x".repeat(200));
-    for path in
-        [t.path("nowhere").to_str().unwrap(), t.path("file").to_str().unwrap(), "/", &long, "agent.sock"]
-    {
+    for path in [
+        t.path("nowhere").to_str().unwrap(),
+        t.path("file").to_str().unwrap(),
+        "/",
+        &long,
+        "agent.sock",
+        "@agent",
+    ] {
         let mut bundle = with_agent(&t, Path::new(path));
         bundle.args(["true"]);
         assert_eq!(t.refused_at(&bundle), "/linux/seccomp/listenerPath", "{path}");
-        t.run(&bundle).fails_with(1, if path == "agent.sock" { "agent.sock" } else { "seccomp agent" });
+        t.run(&bundle)
+            .fails_with(1, if path.starts_with('/') { "seccomp agent" } else { "is not an absolute path" });
     }
 }
 
@@ -368,6 +374,19 @@ fn an_agent_that_does_not_let_programs_start() {
     assert_eq!(c.status(), "running");
     c.call("start").fails_with(1, "already running");
     let output = c.exec_with(["--detach"], ["true"]).run();
+    output.ok();
+    assert!(output.stderr().contains("the agent does not answer"), "{}", output.report());
+    c.force_delete();
+
+    // A hook may take the time that it has, and then it is init's turn.
+    let hook = json!({"path": "/bin/true", "timeout": 1});
+    bundle.set("/hooks/startContainer", json!([hook]));
+    let limit = json!([{"index": 1, "value": nix::libc::RLIMIT_NOFILE, "op": "SCMP_CMP_EQ"}]);
+    bundle
+        .set("/linux/seccomp/syscalls/0/names", json!(["prlimit64"]))
+        .set("/linux/seccomp/syscalls/0/args", limit);
+    let c = t.create(&bundle);
+    let output = c.call("start");
     output.ok();
     assert!(output.stderr().contains("the agent does not answer"), "{}", output.report());
     drop(agent);

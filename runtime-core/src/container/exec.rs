@@ -274,7 +274,7 @@ impl Joining<'_> {
                 .seccomp
                 .map_or(Ok(()), |profile| agent::hand_over(profile, &listener, child.pid, &self.state())),
         });
-        let patience = handshake::patience(self.seccomp.is_some_and(seccomp::notifies));
+        let patience = handshake::patience(self.seccomp.is_some_and(seccomp::notifies), &[]);
         match ready {
             Ok(terminal) => Ok(Prepared { child: Some(child), plan, patience, terminal, lock: None }),
             Err(stop) => Err(abandon(&child, stop)),

@@ -35,7 +35,8 @@ pub(super) struct Held {
 }
 
 impl Container {
-    /// Executes the payload. Where a seccomp agent lets that wait, it returns after 10 s, with a warning in the log.
+    /// Executes the payload. Where a seccomp agent lets that wait, it returns after 10 s and what the `startContainer`
+    /// hooks may take, with a warning in the log; hooks without a limit are waited for.
     ///
     /// # Errors
     /// [`Error::StartStopped`], [`Error::StartRunning`], [`Error::StartPaused`]; [`Error::Enter`] when the program cannot be executed
@@ -47,8 +48,7 @@ impl Container {
         let found = if held.is_none() { Some(self.find_created()?) } else { None };
         let notify =
             options.notify_socket.as_deref().map(|host| Notify::bind(&self.entry, host)).transpose()?;
-        let answered = self.record.notifies() && self.record.hooks.start_container.is_empty();
-        let patience = handshake::patience(answered);
+        let patience = handshake::patience(self.record.notifies(), &self.record.hooks.start_container);
         match held {
             Some(held) => self.release(&held, patience)?,
             None => self.open_gate(patience)?,

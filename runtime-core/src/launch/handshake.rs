@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::channel::{Channel, Message};
 use super::{Child, hooks};
+use crate::config::Hook;
 use crate::container::{Exit, reap};
 use crate::error::Error;
 use crate::plan::{Plan, StepError};
@@ -17,9 +19,16 @@ use crate::wire::{Order, Point, Tag};
 /// Seconds that the agent of a seccomp profile may take.
 pub(crate) const PATIENCE: u16 = 10;
 
-/// How long to wait for what may be the agent's to decide.
-pub(crate) fn patience(notifies: bool) -> PollTimeout {
-    if notifies { (PATIENCE * 1000).into() } else { PollTimeout::NONE }
+/// How long to wait for what may be the agent's to decide, among them hooks; those without a limit are waited for without one.
+pub(crate) fn patience(notifies: bool, hooks: &[Hook]) -> PollTimeout {
+    let limits = hooks.iter().map(|hook| u64::try_from(hook.timeout?).ok());
+    match limits.sum::<Option<u64>>().filter(|_| notifies) {
+        Some(seconds) => {
+            let seconds = seconds.saturating_add(PATIENCE.into());
+            PollTimeout::try_from(Duration::from_secs(seconds)).unwrap_or(PollTimeout::MAX)
+        }
+        None => PollTimeout::NONE,
+    }
 }
 
 /// What asks for the host side's part.
@@ -102,7 +111,7 @@ pub(crate) fn until_ready(
                 serve(Call::Listens(listener), child)?;
                 proceed(child).map_err(failed)?;
                 // From here on somebody else decides whether init goes on.
-                patience = self::patience(true);
+                patience = self::patience(true, &[]);
             }
             (Tag::Tolerated, _) => {
                 let error = plan.explain(&report);

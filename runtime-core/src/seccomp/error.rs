@@ -18,6 +18,8 @@ pub struct Error {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Fault {
+    #[error("the action is missing, which the specification requires")]
+    MissingAction,
     #[error(
         "unknown seccomp action {0:?}: use one of SCMP_ACT_{{ALLOW,ERRNO,KILL,KILL_PROCESS,KILL_THREAD,LOG,NOTIFY,TRACE,TRAP}}"
     )]

@@ -167,6 +167,9 @@ fn read_default(name: &str) -> Result<u32, Fault> {
 }
 
 fn read_action(name: &str) -> Result<u32, Fault> {
+    if name.is_empty() {
+        return Err(Fault::MissingAction);
+    }
     find(&ACTIONS, name).ok_or_else(|| Fault::UnknownAction(name.to_owned()))
 }
 

@@ -49,7 +49,7 @@ fn each_fault_has_its_place() {
             "/linux/seccomp/architectures/0: unknown seccomp architecture \"x86\"",
         ),
         ("/flags/0", json!("LOG"), "/linux/seccomp/flags/0: unknown seccomp flag \"LOG\""),
-        ("/syscalls/1/action", json!(""), "/linux/seccomp/syscalls/1/action: unknown seccomp action \"\""),
+        ("/syscalls/1/action", json!(""), "/linux/seccomp/syscalls/1/action: the action is missing"),
         (
             "/syscalls/1/errnoRet",
             json!(4096),
