@@ -560,6 +560,7 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         root: root_mount(spec, rootfs)?,
         id_maps: IdMaps::of(spec),
         personality: linux.and_then(|linux| linux.personality.clone()),
+        mount_label: linux.and_then(|linux| linux.mount_label.clone()),
         memory_policy: linux.and_then(|linux| linux.memory_policy.clone()),
         own_pid_namespace: linux
             .and_then(|linux| linux.namespace("pid"))

@@ -70,7 +70,14 @@ impl Container {
         let user_namespace =
             format!("/proc/{}/ns/user", record.init.as_ref().map_or(0, |init| init.identity.pid));
         let user_namespace = Path::new(&user_namespace);
-        let running = Running { bundle: &record.bundle, namespaces, id_maps, user_namespace };
+        let running = Running {
+            bundle: &record.bundle,
+            annotations: &record.annotations,
+            mount_label: record.mount_label.as_deref(),
+            namespaces,
+            id_maps,
+            user_namespace,
+        };
         let plan = planner(mounts, &host.facts(), &running)?;
         let sources =
             Sources { container: Some(init.as_fd()), proc: Some(host.proc()), ..Sources::default() };

@@ -83,7 +83,7 @@ fn attach_known(tree: &Fd, mounted: &Statx, target: &Fd, root: &Root, path: &CSt
     let there = sys::statx(there.raw(), c"")?;
     if there.mnt_id != mounted.mnt_id {
         // It is not to stay where somebody has led it: this process ends, but what it joined may go on.
-        let _ = sys::fchdir(tree.raw()).and_then(|_| sys::umount2(c".", MNT_DETACH));
+        detach(tree);
         return Err(Fault::check(Check::MountMoved));
     }
     Ok(())
@@ -204,7 +204,13 @@ pub(crate) fn legacy(mount: &Legacy<'_>, attrs: &Attrs, root: &Root, target: &CS
     if stat.mnt_id == below.mnt_id || stat.attributes & STATX_ATTR_MOUNT_ROOT == 0 {
         return Err(Fault::check(Check::MountMoved));
     }
-    set(there.raw(), attrs)
+    // Whoever joined the mount namespace of others leaves nothing there that is not as it should be.
+    set(there.raw(), attrs).inspect_err(|_| detach(&there))
+}
+
+/// Takes back a mount, by a descriptor of its root.
+fn detach(mount: &Fd) {
+    let _ = sys::fchdir(mount.raw()).and_then(|_| sys::umount2(c".", MNT_DETACH));
 }
 
 /// Calls `mount(2)`, which takes paths alone, for the directory `dir`.

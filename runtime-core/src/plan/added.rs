@@ -1,9 +1,11 @@
 //! Mounts that are made in a container which runs already, or taken from it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::builder::{Builder, Plan};
 use super::idmap::UserIds;
+use super::labels::MountLabel;
 use super::mounts::{Entry, Surroundings};
 use super::namespaces::{MOUNT, USER};
 use super::paths::below;
@@ -19,6 +21,10 @@ const OF_KERNEL: [&str; 5] = ["proc", "sysfs", "cgroup", "cgroup2", "mqueue"];
 pub struct Running<'a> {
     /// The bundle's directory.
     pub bundle: &'a Path,
+    /// `annotations` of its configuration.
+    pub annotations: &'a BTreeMap<String, String>,
+    /// The label of its file systems.
+    pub mount_label: Option<&'a str>,
     /// The namespaces that the container does not share with the caller: `CLONE_NEW*` bits.
     pub namespaces: u32,
     /// The ids of its user namespace, as far as its configuration gave them.
@@ -39,6 +45,7 @@ pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> R
         root: None,
         ids: UserIds { maps: running.id_maps, file: joined.then_some(running.user_namespace) },
     };
+    let label = running.mount_label.map(|label| MountLabel::new(label, running.annotations));
     for (index, mount) in mounts.iter().enumerate() {
         let entry = Entry::read(mount, format!("/{index}"), None)?;
         let refuse = |field: &str, why: &str| Err(Error::at(format!("{}/{field}", entry.at), why));
@@ -63,7 +70,7 @@ pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> R
                 return refuse("options", "tmpcopyup writes to what would be read-only from the beginning");
             }
             Some(kind) => {
-                entry.filesystem(&mut builder, kind, None, true)?;
+                entry.filesystem(&mut builder, kind, label, true)?;
             }
             None => return refuse("type", "the filesystem type is missing"),
         }

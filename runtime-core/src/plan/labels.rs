@@ -1,5 +1,7 @@
 //! AppArmor profiles and SELinux labels of processes and of what they make.
 
+use std::collections::BTreeMap;
+
 use super::builder::{Builder, Descriptor};
 use super::process::Payload;
 use crate::config::{Annotations, Spec};
@@ -57,8 +59,12 @@ pub(super) struct MountLabel<'a> {
 
 impl<'a> MountLabel<'a> {
     pub(super) fn of(spec: &'a Spec) -> Option<Self> {
-        let label = spec.linux.as_ref()?.mount_label.as_deref()?;
-        Some(Self { option: Annotations::of(&spec.annotations).mount_context, label })
+        Some(Self::new(spec.linux.as_ref()?.mount_label.as_deref()?, &spec.annotations))
+    }
+
+    /// The label for a container with these annotations.
+    pub(super) fn new(label: &'a str, annotations: &'a BTreeMap<String, String>) -> Self {
+        Self { option: Annotations::of(annotations).mount_context, label }
     }
 
     /// The option for a new file system.

@@ -527,6 +527,33 @@ fn exec() {
 }
 
 #[test]
+fn added_file_systems_are_labelled() {
+    let annotations = [("run.oci.mount_context_type".to_owned(), "rootcontext".to_owned())].into();
+    let mounts: Vec<crate::config::Mount> = serde_json::from_value(json!([
+        {"destination": "/a", "type": "tmpfs", "source": "tmpfs"},
+        {"destination": "/b", "type": "bind", "source": "/data"}
+    ]))
+    .unwrap();
+    let id_maps = IdMaps::default();
+    let running = |mount_label| Running {
+        bundle: Path::new("/bundle"),
+        annotations: &annotations,
+        mount_label,
+        namespaces: namespaces::MOUNT,
+        id_maps: &id_maps,
+        user_namespace: Path::new("/proc/1/ns/user"),
+    };
+    let text = |label| mounts_added(&mounts, &FACTS, &running(label)).unwrap().to_string();
+    assert_eq!(
+        text(Some("system_u:object_r:file_t:s0:c1,c2"))
+            .matches("rootcontext=system_u:object_r:file_t:s0:c1,c2")
+            .count(),
+        1
+    );
+    assert!(!text(None).contains("context"));
+}
+
+#[test]
 fn refusals() {
     let mount = |value: Value| with([("/mounts", json!([value]))]);
     let rows = [

@@ -63,6 +63,9 @@ pub(crate) struct Record {
     /// The ids of its user namespace, if it has one that is not the runtime's.
     #[serde(default, skip_serializing_if = "IdMaps::is_empty")]
     pub(crate) id_maps: IdMaps,
+    /// The label of its file systems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mount_label: Option<String>,
     /// The execution domain of its processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) personality: Option<Personality>,

@@ -190,6 +190,28 @@ fn mount_calls() {
     assert_eq!(ended.output, "ro,relatime src rw,size=128k,mode=700\n", "{ended:?}");
 }
 
+/// A helper for a running container has no mount namespace that would go with it.
+#[test]
+fn a_mount_whose_attributes_are_refused_goes() {
+    apart(|| {
+        let dir = Dir::new("refused");
+        // Two ways of keeping access times at once.
+        let attrs = Attrs { set: 0x30, ..Attrs::default() };
+        let mount = Step::MountData {
+            fstype: Str::from("tmpfs"),
+            source: Str::from("src"),
+            flags: 0,
+            data: Str::from("size=64k"),
+            attrs,
+            target: Str::from(dir.0.to_str().unwrap()),
+        };
+        let fault = run(&program(&[Step::OpenRoot {}, mount])).fault();
+        assert_eq!((fault.call, fault.value), (libc::SYS_mount_setattr as u32, Errno::EINVAL as u32));
+        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        assert!(!mounts.contains("corten-rootfs-refused"), "{mounts}");
+    });
+}
+
 #[test]
 fn faults_name_the_option() {
     if !root() {
