@@ -252,9 +252,7 @@ fn shorten(message: String) -> String {
 
 /// Values that nothing reads are skipped however deep they are; what may come after this runtime has limits too.
 fn refuse_depth(bytes: &[u8]) -> Result<(), ParseError> {
-    // So few at a time that a byte holds their number: sixteen are then counted by one instruction.
-    let opens = |part: &[u8]| part.iter().map(|byte| u8::from(matches!(byte, b'[' | b'{'))).sum::<u8>();
-    if bytes.chunks(usize::from(u8::MAX)).map(|part| usize::from(opens(part))).sum::<usize>() <= MAX_DEPTH {
+    if count_opens(bytes) <= MAX_DEPTH {
         return Ok(());
     }
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
@@ -272,6 +270,24 @@ fn refuse_depth(bytes: &[u8]) -> Result<(), ParseError> {
         }
     }
     Ok(())
+}
+
+/// How many `[` and `{` there are, eight bytes at a time: most documents have few, and are long for their strings.
+fn count_opens(bytes: &[u8]) -> usize {
+    const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
+    const CASE: u64 = u64::from_ne_bytes([b'[' ^ b'{'; 8]);
+    const OPEN: u64 = u64::from_ne_bytes([b'{'; 8]);
+    let words = bytes.chunks_exact(8);
+    let rest = words.remainder().iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    let count = |word: &[u8]| {
+        // A byte that is zero now was one of the two; the highest bit of a byte is set where that byte is not zero.
+        let word = (u64::from_ne_bytes(word.try_into().unwrap_or_default()) | CASE) ^ OPEN;
+        match !(((word & LOW) + LOW) | word | LOW) {
+            0 => 0,
+            marks => marks.count_ones() as usize,
+        }
+    };
+    rest + words.map(count).sum::<usize>()
 }
 
 /// JSON can write a NUL byte in one way only, so that most documents need no second look.

@@ -68,9 +68,13 @@ fn a_document_is_one_json_value() {
     }
     assert_eq!(parse_spec(b"{\"hostname\": \"\xff\"}").unwrap_err(), ParseError::NotUtf8(14));
     assert_eq!(parse_spec(&vec![b' '; MAX_SIZE + 1]).unwrap_err(), ParseError::TooLarge);
-    // One that is read into a value, and one that nothing reads.
-    for field in ["windows", "future"] {
-        let nested = |depth: usize| format!("{{\"{field}\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
+    // One that is read into a value, and some that nothing reads, at all distances from the beginning of a word.
+    let unknown = (0..8).map(|length| "x".repeat(length));
+    for field in std::iter::once("windows".to_owned()).chain(unknown) {
+        let nested = |depth: usize| {
+            let pairs = depth / 2;
+            format!("{{\"{field}\": {}0{}}}", "[{\"\":".repeat(pairs), "}]".repeat(pairs))
+        };
         assert!(parse_spec(nested(126).as_bytes()).is_ok());
         let error = parse_spec(nested(128).as_bytes()).unwrap_err().to_string();
         assert!(error.contains("nested deeper than 128"), "{error}");
