@@ -17,7 +17,7 @@ pub(crate) struct Globals {
     pub(crate) root: Root,
     /// Who makes cgroups.
     pub(crate) cgroup_driver: CgroupDriver,
-    /// The address of the bus on which systemd is, where the environment names one.
+    /// The address of the bus on which systemd is, where it makes cgroups and the environment names one.
     pub(crate) bus: Option<String>,
     /// Whether missing permissions for cgroups are ignored; `None` means that the library finds out.
     pub(crate) rootless: Option<bool>,
@@ -40,10 +40,12 @@ impl Globals {
                 Failure::new(format!("invalid value \"{text}\" for flag -rootless: use true, false or auto"))
             })?),
         };
-        let cgroup_driver =
-            if flags.is_set(&SYSTEMD_CGROUP) { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
+        let (cgroup_driver, bus) = match flags.is_set(&SYSTEMD_CGROUP) {
+            true => (CgroupDriver::Systemd, bus_address()),
+            false => (CgroupDriver::Cgroupfs, None),
+        };
         let root = Root::new(flags.path(&ROOT))?;
-        Ok(Self { root, cgroup_driver, bus: bus_address(), rootless, descriptors })
+        Ok(Self { root, cgroup_driver, bus, rootless, descriptors })
     }
 
     /// The library's view of the state root.
