@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use serde_json::{Value, json};
+
 use conformance::{View, corten_only, is_peer, kernel, sandbox, views};
 
 const WORKERS: usize = 8;
 
-views!(three_hundred_containers, one_id_for_sixty_four_creators);
+views!(three_hundred_containers, more_are_listed_than_there_are_descriptors, one_id_for_sixty_four_creators);
 
 fn three_hundred_containers(view: View) {
     let t = sandbox!(view);
@@ -32,6 +34,34 @@ fn three_hundred_containers(view: View) {
         }
     });
     t.assert_clean();
+}
+
+/// Each is read when its turn comes; one whose state cannot be read is mentioned and costs the others nothing.
+fn more_are_listed_than_there_are_descriptors(view: View) {
+    let t = sandbox!(view);
+    let mut base = t.bundle();
+    base.args(["sleep", "1000"]).set("/annotations/org.example", "value");
+    let bundle = t.share(&base);
+    let containers: Vec<_> = (0..24).map(|_| t.create(&bundle)).collect();
+    t.runtime(["pause", containers[0].id()]).run().ok();
+    let descriptors = if is_peer() { 64 } else { 16 };
+    let list = |format| {
+        let limit = format!("ulimit -n {descriptors}");
+        t.runtime(["list", "--format", format]).after(&limit).run().ok()
+    };
+    let table = list("table");
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    let states: Vec<Value> = serde_json::from_str(&list("json")).unwrap();
+    for (index, c) in containers.iter().enumerate() {
+        let status = if index == 0 { "paused" } else { "created" };
+        let state = states.iter().find(|state| state["id"] == c.id()).expect("a state of each container");
+        assert_eq!(
+            (&state["status"], &state["annotations"]["org.example"]),
+            (&json!(status), &json!("value"))
+        );
+        let row = [c.id(), &c.pid().to_string(), status];
+        assert!(rows.iter().any(|cells| cells[..3] == row), "{row:?}: {table}");
+    }
 }
 
 fn one_id_for_sixty_four_creators(view: View) {

@@ -28,9 +28,9 @@ pub mod wire;
 pub use bundle::Bundle;
 pub use cgroup::OomEvents;
 pub use container::{
-    CacheOccupancy, CgroupDriver, Changes, Container, CreateOptions, ExecOptions, Exit, IntelRdtStats,
-    L3CacheInfo, Listed, MemBwInfo, MemoryBandwidth, NetworkInterface, OCI_VERSION, Prepared, Process,
-    Runtime, StartOptions, State, Stats, Status,
+    CacheOccupancy, CgroupDriver, Changes, Container, Containers, CreateOptions, ExecOptions, Exit,
+    IntelRdtStats, L3CacheInfo, Listed, MemBwInfo, MemoryBandwidth, NetworkInterface, OCI_VERSION, Prepared,
+    Process, Runtime, StartOptions, State, Stats, Status,
 };
 pub use error::{Error, ErrorKind};
 pub use features::{

@@ -189,12 +189,12 @@ fn freezes_and_thaws() {
     let Some(scratch) = Scratch::create("freeze", "{}") else { return };
     let mut child = scratch.spawn("while :; do :; done");
     wait_until("the process runs", || scratch.0.pids().unwrap().len() == 1 && state(child.id()) == 'R');
-    assert!(!scratch.0.is_frozen().unwrap());
+    assert!(!cgroup::is_frozen(scratch.0.saved()).unwrap());
     scratch.0.freeze().unwrap();
-    assert!(scratch.0.is_frozen().unwrap());
+    assert!(cgroup::is_frozen(scratch.0.saved()).unwrap());
     assert_ne!(state(child.id()), 'R');
     scratch.0.thaw().unwrap();
-    assert!(!scratch.0.is_frozen().unwrap());
+    assert!(!cgroup::is_frozen(scratch.0.saved()).unwrap());
     wait_until("the process runs again", || state(child.id()) == 'R');
 
     scratch.0.freeze().unwrap();

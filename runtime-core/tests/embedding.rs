@@ -163,7 +163,7 @@ fn live_fully(place: &Place, id: &str) {
     assert_eq!(container.state().unwrap().status, Status::Stopped);
     container.delete().unwrap();
     assert_eq!(fs::read_to_string(&log).unwrap(), "deleted\n");
-    assert_eq!(runtime.list().unwrap().len(), 0);
+    assert_eq!(runtime.list().unwrap().count(), 0);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn three_hundred_containers_among_eight_busy_threads() {
         stop.store(true, Ordering::Relaxed);
     });
     assert_eq!(own(), before);
-    assert_eq!(runtime.list().unwrap().len(), 0);
+    assert_eq!(runtime.list().unwrap().count(), 0);
 }
 
 #[test]

@@ -107,7 +107,7 @@ impl Host {
     fn exec(&mut self) -> Result<()> {
         let options = ExecOptions { stdio: self.stdio(), ..ExecOptions::default() };
         let container = self.container.as_ref().ok_or("no container")?;
-        let mut process = container.process().clone();
+        let mut process = container.process()?.clone();
         process.args = vec!["/bin/true".into()];
         container.exec(&process, &options)?.wait()?;
         Ok(())

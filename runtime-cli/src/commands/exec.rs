@@ -21,7 +21,7 @@ fn exec(globals: &Globals, flags: &Matches) -> Outcome {
     process::check_arguments(flags)?;
     let container = container(globals, flags)?;
     let detach = flags.is_set(&DETACH);
-    let process = process::read(flags, container.process())?;
+    let process = process::read(flags, container.process()?)?;
     let Inherited { descriptors, env } = globals.descriptors.preserved(flags)?;
     let receivers = Receivers::connect(flags, process.terminal, detach)?;
     let options = ExecOptions {

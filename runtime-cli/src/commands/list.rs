@@ -1,7 +1,7 @@
 //! `corten list`: the containers of a state root.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use nix::errno::Errno;
 use nix::unistd::{Uid, User};
@@ -22,34 +22,43 @@ pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
     let format = flags.text(&TABLE_OR_JSON)?.unwrap_or("table");
     let containers = containers(globals)?;
     if flags.is_set(&QUIET) {
-        let ids = containers.iter().map(|container| container.id().as_str());
-        return output::print(&ids.fold(String::new(), |text, id| text + id + "\n"));
+        let ids = containers.fold(String::new(), |text, container| text + container.id().as_str() + "\n");
+        return output::print(&ids);
     }
-    let states = states(&containers);
     match format {
-        "table" => output::print(&table(&states)),
-        "json" if states.is_empty() => output::print("null\n"),
-        "json" => output::print(&(output::json(&states)? + "\n")),
+        "table" => output::print(&table(&states(containers, Container::outline))),
+        "json" => match states(containers, Container::state) {
+            states if states.is_empty() => output::print("null\n"),
+            states => output::print(&(output::json(&states)? + "\n")),
+        },
         _ => Err(Failure::new("invalid format option")),
     }
 }
 
 /// All containers that can be read; of the others is complained.
-fn containers(globals: &Globals) -> Result<Vec<Container>, Failure> {
+fn containers(globals: &Globals) -> Result<impl Iterator<Item = Container>, Failure> {
     let listed = match globals.runtime().list() {
-        Err(error) if error.errno() == Some(Errno::ENOENT as i32) && !globals.root.is_given() => Vec::new(),
-        listed => listed?,
+        Err(error) if error.errno() == Some(Errno::ENOENT as i32) && !globals.root.is_given() => None,
+        listed => Some(listed?),
     };
     let readable = |(id, container): Listed| container.map_err(|error| complain(&id, &error)).ok();
-    Ok(listed.into_iter().filter_map(readable).collect())
+    Ok(listed.into_iter().flatten().filter_map(readable))
 }
 
-fn states(containers: &[Container]) -> Vec<State> {
+/// The states of containers with their owners' names, of which each is looked up once.
+fn states(
+    containers: impl Iterator<Item = Container>,
+    state: fn(&Container) -> Result<State, Error>,
+) -> Vec<State> {
     let mut owners = BTreeMap::new();
     let mut states = Vec::new();
     for container in containers {
-        match state(container, &mut owners) {
-            Ok(state) => states.push(state),
+        let found = container.owner().and_then(|owner| Ok((owner, state(&container)?)));
+        match found {
+            Ok((id, state)) => {
+                let owner = owners.entry(id).or_insert_with(|| user_name(id)).clone();
+                states.push(State { owner, ..state });
+            }
             // Deleted meanwhile.
             Err(Error::NotFound) => {}
             Err(error) => complain(container.id().as_str(), &error),
@@ -62,30 +71,20 @@ fn complain(id: &str, error: &Error) {
     output::complain(&format!("load container {id}: {error}"));
 }
 
-/// The state with the owner's name, which `owners` remembers.
-fn state(container: &Container, owners: &mut BTreeMap<u32, String>) -> Result<State, Error> {
-    let owner = container.owner()?;
-    let name = || {
-        let user = User::from_uid(Uid::from_raw(owner)).ok().flatten();
-        user.map_or_else(|| format!("#{owner}"), |user| user.name)
-    };
-    let owner = owners.entry(owner).or_insert_with(name).clone();
-    Ok(State { owner, ..container.state()? })
+/// The name of a user, or its number.
+fn user_name(id: u32) -> String {
+    let user = User::from_uid(Uid::from_raw(id)).ok().flatten();
+    user.map_or_else(|| format!("#{id}"), |user| user.name)
 }
 
-fn table(states: &[State]) -> String {
-    let row = |state: &State| {
+fn table<'a>(states: &'a [State]) -> String {
+    let row = |state: &'a State| {
         let State { id, pid, status, bundle, created, owner, .. } = state;
-        [
-            id.clone(),
-            pid.to_string(),
-            status.to_string(),
-            bundle.display().to_string(),
-            created.clone(),
-            owner.clone(),
-        ]
+        let (pid, bundle) = (Cow::Owned(pid.to_string()), bundle.to_string_lossy());
+        [id.into(), pid, status.as_str().into(), bundle, created.into(), owner.into()]
     };
-    let rows: Vec<_> = [HEADER.map(str::to_owned)].into_iter().chain(states.iter().map(row)).collect();
+    let rows: Vec<[Cow<'_, str>; HEADER.len()]> =
+        std::iter::once(HEADER.map(Cow::Borrowed)).chain(states.iter().map(row)).collect();
     let mut widths = [NARROWEST; HEADER.len()];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -94,12 +93,11 @@ fn table(states: &[State]) -> String {
     }
     let mut text = String::new();
     for row in &rows {
-        let mut line = String::new();
         for (cell, width) in row.iter().zip(widths) {
-            // Writing to a string cannot fail.
-            let _ = write!(line, "{cell:width$}");
+            text += cell;
+            text.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count())));
         }
-        text += line.trim_end();
+        text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
     }
     text

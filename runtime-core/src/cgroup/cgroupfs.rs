@@ -1,5 +1,6 @@
 //! The driver that works on the cgroup file systems themselves: version 1, 2 and both.
 
+use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -7,6 +8,7 @@ use nix::errno::Errno;
 use super::dir::Dir;
 use super::freezer::Freezer;
 use super::limits::{self, Setting};
+use super::path::join;
 use super::placement::{self, Placement, SubCgroup};
 use super::saved::{Driver, Group, Saved};
 use super::stats::{self, Stats};
@@ -26,6 +28,26 @@ pub(super) struct Request {
     rules: Vec<devices::Rule>,
 }
 
+/// The directories of a cgroup, each opened when it is first needed and held from then on.
+struct Dirs<'a>(Vec<(&'a Group, OnceCell<Dir>)>);
+
+impl<'a> Dirs<'a> {
+    fn of(saved: &'a Saved) -> Self {
+        Self(saved.groups.iter().map(|group| (group, OnceCell::new())).collect())
+    }
+
+    /// The directory of one of the groups, which has to exist.
+    fn get(&self, group: &Group) -> Result<&Dir, Error> {
+        let gone = || Error::Gone { path: group.full_path() };
+        let (_, cell) = self.0.iter().find(|(known, _)| std::ptr::eq(*known, group)).ok_or_else(gone)?;
+        if let Some(dir) = cell.get() {
+            return Ok(dir);
+        }
+        let dir = group.existing()?;
+        Ok(cell.get_or_init(|| dir))
+    }
+}
+
 impl Cgroupfs {
     pub(super) fn new(saved: Saved) -> Self {
         Self { saved }
@@ -38,14 +60,8 @@ impl Cgroupfs {
     }
 
     /// Makes the directories of some groups.
-    pub(super) fn make(&mut self, which: impl Fn(&Group) -> bool) -> Result<Vec<Dir>, Error> {
-        self.saved.groups.iter_mut().filter(|group| which(group)).map(make::make).collect()
-    }
-
-    /// The directories of all groups, which have to exist.
-    pub(super) fn dirs(&self) -> Result<Vec<Dir>, Error> {
-        let find = |group: &Group| group.find()?.ok_or_else(|| Error::Gone { path: group.full_path() });
-        self.saved.groups.iter().map(find).collect()
+    pub(super) fn make(&mut self, which: impl Fn(&Group) -> bool) -> Result<(), Error> {
+        self.saved.groups.iter_mut().filter(|group| which(group)).try_for_each(make::make)
     }
 
     /// Takes what is there for the container's own from now on.
@@ -54,40 +70,38 @@ impl Cgroupfs {
     }
 
     /// Puts limits and device rules in force.
-    pub(super) fn limit(&self, request: &Request, resources: &Resources, dirs: &[Dir]) -> Result<(), Error> {
-        for (group, dir) in self.saved.groups.iter().zip(dirs) {
+    pub(super) fn limit(&self, request: &Request, resources: &Resources) -> Result<(), Error> {
+        let dirs = Dirs::of(&self.saved);
+        for group in &self.saved.groups {
             if group.hierarchy.is_unified() {
-                threaded::follow_parent(group, dir, &self.needed(&request.settings))?;
+                threaded::follow_parent(group, dirs.get(group)?, &self.needed(&request.settings))?;
             } else if group.hierarchy.has("cpuset") {
                 make::inherit_cpuset(group)?;
             }
         }
-        self.prepare(resources, &request.settings, dirs)?;
-        limits::apply(&request.settings, |setting| self.dir_of(dirs, setting))?;
-        self.hand_over(dirs)
+        self.prepare(resources, &request.settings, &dirs)?;
+        limits::apply(&request.settings, |setting| self.dir_of(&dirs, setting))?;
+        self.hand_over(&dirs)
     }
 
     /// Puts a process with one thread into the directories of version 1.
-    pub(super) fn enter(&self, pid: i32, dirs: &[Dir]) -> Result<(), Error> {
-        let groups = self.saved.groups.iter().zip(dirs);
-        let mut v1 = groups.filter(|(group, _)| !group.hierarchy.is_unified());
-        v1.try_for_each(|(_, dir)| dir.write("tasks", &pid.to_string()))
+    pub(super) fn enter(&self, pid: i32) -> Result<(), Error> {
+        let mut v1 = self.saved.groups.iter().filter(|group| !group.hierarchy.is_unified());
+        v1.try_for_each(|group| group.root()?.write(&join(&group.path, "tasks"), &pid.to_string()))
     }
 
     /// Puts other limits in force, and says what those of before were.
     pub(super) fn replace(&self, changes: &Resources) -> Result<Vec<Setting>, Error> {
         let settings = limits::settings(changes, |controller| self.saved.v1(controller).is_some())?;
-        let dirs = self.dirs()?;
+        let dirs = Dirs::of(&self.saved);
         self.prepare(changes, &settings, &dirs)?;
         limits::replace(&settings, |setting| self.dir_of(&dirs, setting))
     }
 
     /// Puts limits of before in force again.
     pub(super) fn restore(&self, former: Vec<Setting>) {
-        match self.dirs() {
-            Ok(dirs) => limits::restore(former, |setting| self.dir_of(&dirs, setting)),
-            Err(error) => log::warn!("limits could not be restored: {error}"),
-        }
+        let dirs = Dirs::of(&self.saved);
+        limits::restore(former, |setting| self.dir_of(&dirs, setting));
     }
 
     /// The freezer of a cgroup that has to exist.
@@ -98,14 +112,13 @@ impl Cgroupfs {
     }
 
     /// The directory in which a setting belongs.
-    fn dir_of<'a>(&self, dirs: &'a [Dir], setting: &Setting) -> Result<&'a Dir, Error> {
-        let index = self.saved.groups.iter().position(|group| group.hierarchy.has(setting.controller()));
-        let index = index.or_else(|| self.saved.groups.iter().position(|group| group.hierarchy.is_unified()));
-        index.and_then(|index| dirs.get(index)).ok_or_else(|| Error::NoController {
+    fn dir_of<'a>(&self, dirs: &'a Dirs<'_>, setting: &Setting) -> Result<&'a Dir, Error> {
+        let group = self.saved.v1(setting.controller()).or(self.saved.unified());
+        dirs.get(group.ok_or_else(|| Error::NoController {
             pointer: setting.pointer.clone().into_owned(),
             controller: setting.controller().into(),
             path: "/sys/fs/cgroup".into(),
-        })
+        })?)
     }
 
     /// One setting for each controller that the unified hierarchy has to hand down; its core is always there.
@@ -121,8 +134,10 @@ impl Cgroupfs {
     }
 
     /// Sees to it that limits can be written, as far as that can be known before.
-    fn prepare(&self, resources: &Resources, settings: &[Setting], dirs: &[Dir]) -> Result<(), Error> {
+    fn prepare(&self, resources: &Resources, settings: &[Setting], dirs: &Dirs<'_>) -> Result<(), Error> {
         if let Some(group) = self.saved.unified() {
+            // One that is gone has no controllers either, but that is not why.
+            dirs.get(group)?;
             make::enable(group, &self.needed(settings))?;
         }
         match &resources.memory {
@@ -132,26 +147,23 @@ impl Cgroupfs {
     }
 
     /// Refuses a limit below what is in use already. In version 1 the kernel does.
-    fn check_usage(&self, dirs: &[Dir], memory: &Memory) -> Result<(), Error> {
-        let groups = self.saved.groups.iter().zip(dirs);
-        for (_, dir) in groups.filter(|(group, _)| group.hierarchy.is_unified()) {
-            match dir.read("memory.current") {
-                Ok(usage) => limits::check_usage(memory, usage.trim().parse().unwrap_or_default())?,
-                Err(Error::Io { errno: Errno::ENOENT, .. }) => {}
-                Err(error) => return Err(error),
-            }
+    fn check_usage(&self, dirs: &Dirs<'_>, memory: &Memory) -> Result<(), Error> {
+        let Some(group) = self.saved.unified() else { return Ok(()) };
+        match dirs.get(group)?.read("memory.current") {
+            Ok(usage) => limits::check_usage(memory, usage.trim().parse().unwrap_or_default()),
+            Err(Error::Io { errno: Errno::ENOENT, .. }) => Ok(()),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     /// Gives the cgroup to its owner. One that was there before stays its maker's, and version 1 is not safe to delegate.
-    fn hand_over(&self, dirs: &[Dir]) -> Result<(), Error> {
-        match (self.saved.owner, self.saved.groups.as_slice(), dirs) {
-            (Some(owner), [group], [dir])
+    fn hand_over(&self, dirs: &Dirs<'_>) -> Result<(), Error> {
+        match (self.saved.owner, self.saved.groups.as_slice()) {
+            (Some(owner), [group])
                 if group.hierarchy.is_unified()
                     && (group.made > 0 || self.saved.driver == Driver::Systemd) =>
             {
-                delegate::hand_over(dir, owner)
+                delegate::hand_over(dirs.get(group)?, owner)
             }
             _ => Ok(()),
         }
@@ -160,20 +172,18 @@ impl Cgroupfs {
     /// Whether device rules may come after init: a program is attached in one step, while the list of version 1 denies all before
     /// it allows some; and what an earlier container has left may deny anything.
     fn confines_late(&self) -> bool {
-        let by_list = self.saved.groups.iter().any(|group| group.hierarchy.has("devices"));
         let unified = self.saved.unified();
-        !by_list && unified.is_some_and(|group| group.made > 0)
+        self.saved.v1("devices").is_none() && unified.is_some_and(|group| group.made > 0)
     }
 
     /// Applies the device rules where this host has a way to.
-    pub(super) fn filter_devices(&self, dirs: &[Dir], request: &Request) -> Result<(), Error> {
+    pub(super) fn filter_devices(&self, request: &Request) -> Result<(), Error> {
         let rules = &request.rules;
-        let groups = || self.saved.groups.iter().zip(dirs);
-        if let Some((_, dir)) = groups().find(|(group, _)| group.hierarchy.has("devices")) {
-            return devices::list::apply(dir, rules);
+        if let Some(group) = self.saved.v1("devices") {
+            return devices::list::apply(&group.existing()?, rules);
         }
-        match groups().find(|(group, _)| group.hierarchy.is_unified()) {
-            Some((group, dir)) => devices::filter::apply(dir, rules, group.made == 0),
+        match self.saved.unified() {
+            Some(group) => devices::filter::apply(&group.existing()?, rules, group.made == 0),
             None => Err(Error::NoController {
                 pointer: "/linux/resources/devices".into(),
                 controller: "devices".into(),
@@ -190,20 +200,20 @@ impl Manager for Cgroupfs {
 
     fn create(&mut self, resources: &Resources) -> Result<(), Error> {
         let request = self.request(resources)?;
-        let dirs = self.make(|_| true)?;
-        for (group, dir) in self.saved.groups.iter().zip(&dirs).filter(|(group, _)| group.made == 0) {
-            make::check_unused(group, dir)?;
+        self.make(|_| true)?;
+        for group in self.saved.groups.iter().filter(|group| group.made == 0) {
+            make::check_unused(group, &group.existing()?)?;
         }
         self.take();
-        self.limit(&request, resources, &dirs)?;
-        if self.confines_late() { Ok(()) } else { self.filter_devices(&dirs, &request) }
+        self.limit(&request, resources)?;
+        if self.confines_late() { Ok(()) } else { self.filter_devices(&request) }
     }
 
     fn confine(&self, resources: &Resources) -> Result<(), Error> {
         if !self.confines_late() {
             return Ok(());
         }
-        self.filter_devices(&self.dirs()?, &self.request(resources)?)
+        self.filter_devices(&self.request(resources)?)
     }
 
     fn adopt(&mut self, _: i32, _: &Resources) -> Result<(), Error> {
@@ -232,14 +242,6 @@ impl Manager for Cgroupfs {
 
     fn thaw(&self) -> Result<(), Error> {
         self.freezer()?.thaw()
-    }
-
-    fn is_frozen(&self) -> Result<bool, Error> {
-        match Freezer::of(&self.saved) {
-            // Made by somebody with another view of the cgroup file systems, from which alone this could be told.
-            Err(error) if error.is_gone() || matches!(error, Error::NotCgroup { .. }) => Ok(false),
-            freezer => freezer?.map_or(Ok(false), |freezer| freezer.is_frozen()),
-        }
     }
 
     fn stats(&self) -> Result<Stats, Error> {

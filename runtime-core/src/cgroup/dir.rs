@@ -95,6 +95,17 @@ impl Dir {
         read_all(&file).map_err(|errno| self.error("read", name, errno))
     }
 
+    /// The content of a file that makes it up as a whole, as those with one value do: less than was asked for is all of it.
+    pub(super) fn read_short(&self, name: &str) -> Result<String, Error> {
+        let file = self.open(name, OFlag::O_RDONLY)?;
+        let mut buffer = [0; 1024];
+        let count = again(|| read(&file, &mut buffer)).map_err(|errno| self.error("read", name, errno))?;
+        if count == buffer.len() {
+            return self.read(name);
+        }
+        Ok(String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned())
+    }
+
     /// Writes a file with one call, as the kernel wants it.
     pub(super) fn write(&self, name: &str, value: &str) -> Result<(), Error> {
         let file = self.open(name, OFlag::O_WRONLY)?;

@@ -11,6 +11,7 @@ use nix::sys::uio::pread;
 
 use super::Error;
 use super::dir::Dir;
+use super::path::join;
 use super::saved::Saved;
 
 /// How long processes may take to stop. One that waits for a dead disk never does.
@@ -18,6 +19,12 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long to wait between looks where the kernel gives no sign.
 pub(super) const PAUSE: Duration = Duration::from_millis(1);
+
+/// The state of a freezer of version 1.
+const STATE: &str = "freezer.state";
+
+/// What there is to know of a cgroup of the unified hierarchy; it can be waited for.
+const EVENTS: &str = "cgroup.events";
 
 /// The freezer that a cgroup has.
 #[derive(Debug)]
@@ -52,18 +59,9 @@ impl Freezer {
         self.change(false)
     }
 
-    /// Whether the processes are stopped or about to be, by this cgroup or one above. One that is removed meanwhile has none.
-    pub(super) fn is_frozen(&self) -> Result<bool, Error> {
-        let frozen = match self {
-            Self::V1(dir) => is_frozen_v1(dir),
-            Self::V2(dir) => is_frozen_v2(dir),
-        };
-        frozen.or_else(|error| if error.is_gone() { Ok(false) } else { Err(error) })
-    }
-
     fn request(&self, frozen: bool) -> Result<(), Error> {
         match self {
-            Self::V1(dir) => dir.write("freezer.state", if frozen { "FROZEN" } else { "THAWED" }),
+            Self::V1(dir) => dir.write(STATE, if frozen { "FROZEN" } else { "THAWED" }),
             Self::V2(dir) => dir.write("cgroup.freeze", if frozen { "1" } else { "0" }),
         }
     }
@@ -93,7 +91,7 @@ impl Freezer {
                 loop {
                     // Asked again each time: a task that was forked meanwhile is stopped by that.
                     self.request(frozen)?;
-                    if dir.read("freezer.state")?.trim() == wanted {
+                    if dir.read_short(STATE)?.trim() == wanted {
                         return Ok(());
                     }
                     if Instant::now() >= deadline {
@@ -115,11 +113,34 @@ impl Freezer {
 }
 
 pub(super) fn is_frozen_v1(dir: &Dir) -> Result<bool, Error> {
-    Ok(dir.read("freezer.state")?.trim() != "THAWED")
+    Ok(dir.read_short(STATE)?.trim() != "THAWED")
 }
 
 pub(super) fn is_frozen_v2(dir: &Dir) -> Result<bool, Error> {
-    Events::open(dir)?.is("frozen", true)
+    Ok(is_set(&dir.read_short(EVENTS)?, "frozen"))
+}
+
+/// Whether the processes of a container are stopped or about to be, by its cgroup or one above. One that is gone has none.
+pub fn is_frozen(saved: &Saved) -> Result<bool, Error> {
+    let (group, file) = match (saved.v1("freezer"), saved.unified()) {
+        (Some(group), _) => (group, STATE),
+        (None, Some(group)) => (group, EVENTS),
+        (None, None) => return Ok(false),
+    };
+    // A copy opens the hierarchy for itself, if it is not open already.
+    let content = group.clone().root().and_then(|root| root.read_short(&join(&group.path, file)));
+    match content {
+        // Made by somebody with another view of the cgroup file systems, from which alone this could be told.
+        Err(error) if error.is_gone() || matches!(error, Error::NotCgroup { .. }) => Ok(false),
+        Ok(state) if file == STATE => Ok(state.trim() != "THAWED"),
+        events => Ok(is_set(&events?, "frozen")),
+    }
+}
+
+/// Whether a value of `cgroup.events` is 1.
+fn is_set(events: &str, key: &str) -> bool {
+    let value = events.lines().filter_map(|line| line.split_once(' ')).find(|(name, _)| *name == key);
+    value.is_some_and(|(_, value)| value == "1")
 }
 
 /// The file `cgroup.events` of a cgroup of the unified hierarchy, which can be waited for.
@@ -131,20 +152,18 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn open(dir: &Dir) -> Result<Self, Error> {
-        const NAME: &str = "cgroup.events";
-        Ok(Self { file: dir.open(NAME, OFlag::O_RDONLY)?, path: dir.path().join(NAME) })
+        Ok(Self { file: dir.open(EVENTS, OFlag::O_RDONLY)?, path: dir.path().join(EVENTS) })
     }
 
     /// Whether a value is set, or is not. In a cgroup that is gone nothing is.
-    pub(super) fn is(&self, key: &str, set: bool) -> Result<bool, Error> {
+    fn is(&self, key: &str, set: bool) -> Result<bool, Error> {
         let mut buffer = [0; 256];
         let count = match pread(&self.file, &mut buffer, 0) {
             Err(Errno::ENODEV) => 0,
             answer => answer.map_err(|errno| failed("read", &self.path, errno))?,
         };
         let content = String::from_utf8_lossy(buffer.get(..count).unwrap_or_default());
-        let value = content.lines().filter_map(|line| line.split_once(' ')).find(|(name, _)| *name == key);
-        Ok(value.is_some_and(|(_, value)| value == "1") == set)
+        Ok(is_set(&content, key) == set)
     }
 
     /// Waits until a value is set, or is not; whether that came true in time.

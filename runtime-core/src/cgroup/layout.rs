@@ -1,11 +1,11 @@
 //! Which hierarchies this host has, and where this process stands in them.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
-use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::dir::{Dir, read_all};
@@ -17,16 +17,58 @@ const ROOT: &str = "/sys/fs/cgroup";
 const UNIFIED: &str = "/sys/fs/cgroup/unified";
 
 /// A mounted hierarchy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hierarchy {
     /// Its controllers, or `name=NAME`; none for the unified hierarchy of version 2.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub controllers: Vec<String>,
-    /// Its root.
+    /// Where its root is mounted.
     pub mount: PathBuf,
+    root: Root,
 }
 
+/// The root of a hierarchy once it is open. Copies that are made from then on have it too.
+#[derive(Debug, Clone, Default)]
+struct Root(OnceLock<Arc<Dir>>);
+
+impl PartialEq for Root {
+    /// Whether it is open makes no hierarchy another one.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Root {}
+
 impl Hierarchy {
+    /// A hierarchy that is mounted somewhere.
+    pub(crate) fn new(controllers: Vec<String>, mount: PathBuf) -> Self {
+        Self { controllers, mount, root: Root::default() }
+    }
+
+    /// Its root, verified to be one when it is first opened.
+    pub(super) fn root(&self) -> Result<Arc<Dir>, Error> {
+        if let Some(root) = self.root.0.get() {
+            return Ok(Arc::clone(root));
+        }
+        let root = Arc::new(Dir::root(&self.mount, self.is_unified())?);
+        Ok(Arc::clone(self.root.0.get_or_init(|| root)))
+    }
+
+    /// Takes the root of the same hierarchy that is open elsewhere.
+    pub(super) fn share(&mut self, other: &Self) {
+        self.root = other.root.clone();
+    }
+
+    /// Closes the root, as far as this copy is concerned.
+    pub(super) fn close(&mut self) {
+        self.root = Root::default();
+    }
+
+    /// The same if it is mounted there.
+    fn if_mounted(self) -> Option<Self> {
+        self.root().is_ok().then_some(self)
+    }
+
     /// Whether it is the one of version 2.
     pub fn is_unified(&self) -> bool {
         self.controllers.is_empty()
@@ -60,9 +102,8 @@ impl Layout {
     pub fn detect() -> Result<Self, Error> {
         let root = Path::new(ROOT);
         let table = read_proc("thread-self/cgroup")?;
-        if Dir::root(root, true).is_ok() {
+        if let Some(unified) = Hierarchy::new(Vec::new(), root.into()).if_mounted() {
             let own = own_path(&table, "").unwrap_or_default();
-            let unified = Hierarchy { controllers: Vec::new(), mount: root.into() };
             return Ok(Self { hierarchies: vec![(unified, own)] });
         }
 
@@ -103,16 +144,15 @@ fn mounted(line: &str) -> Option<(Hierarchy, String)> {
     let (names, own) = entry(line)?;
     let controllers: Vec<String> =
         names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    if controllers.is_empty() {
-        let mount = PathBuf::from(UNIFIED);
-        Dir::root(&mount, true).ok()?;
-        return Some((Hierarchy { controllers, mount }, own.to_owned()));
-    }
-    let mount = std::iter::once(names)
-        .chain(controllers.iter().map(String::as_str))
-        .map(|name| Path::new(ROOT).join(name.strip_prefix("name=").unwrap_or(name)))
-        .find(|mount| Dir::root(mount, false).is_ok())?;
-    Some((Hierarchy { controllers, mount }, own.to_owned()))
+    let hierarchy = if controllers.is_empty() {
+        Hierarchy::new(controllers, UNIFIED.into()).if_mounted()
+    } else {
+        std::iter::once(names)
+            .chain(controllers.iter().map(String::as_str))
+            .map(|name| Path::new(ROOT).join(name.strip_prefix("name=").unwrap_or(name)))
+            .find_map(|mount| Hierarchy::new(controllers.clone(), mount).if_mounted())
+    };
+    hierarchy.map(|hierarchy| (hierarchy, own.to_owned()))
 }
 
 /// A `cgroup` file, of a verified procfs.

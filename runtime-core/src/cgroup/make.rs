@@ -4,41 +4,35 @@ use nix::errno::Errno;
 
 use super::dir::Dir;
 use super::limits::Setting;
+use super::path::join;
 use super::saved::Group;
 use super::{Error, freezer, processes};
 
 /// Makes what is missing of a group's path, and notes how much that was. Another container may make or
 /// remove the same parents at this moment.
-pub(super) fn make(group: &mut Group) -> Result<Dir, Error> {
+pub(super) fn make(group: &mut Group) -> Result<(), Error> {
     const TRIES: usize = 100;
     let root = group.root()?;
     for _ in 0..TRIES {
         match make_path(&root, &group.path) {
             Err(Error::Io { errno: Errno::ENOENT, .. }) => {}
-            Err(error) => return Err(error),
-            Ok((dir, made)) => {
-                group.made = made;
-                return Ok(dir);
-            }
+            made => return made.map(|made| group.made = made),
         }
     }
     Err(Error::Gone { path: group.full_path() })
 }
 
-/// The directory, and how many of the last components of its path were made.
-fn make_path(root: &Dir, path: &str) -> Result<(Dir, usize), Error> {
-    if let Some(dir) = root.find(path)? {
-        return Ok((dir, 0));
-    }
-    let (new, above) = match path.rsplit_once('/') {
-        None => (root.make(path)?, 0),
-        Some((parent, name)) => {
-            let (parent, made) = make_path(root, parent)?;
-            (parent.make(name)?, made)
+/// How many of the last components of a path were made.
+fn make_path(root: &Dir, path: &str) -> Result<usize, Error> {
+    let Some((parent, name)) = path.rsplit_once('/') else { return root.make(path).map(usize::from) };
+    let (dir, above) = match root.find(parent)? {
+        Some(dir) => (dir, 0),
+        None => {
+            let above = make_path(root, parent)?;
+            (root.find(parent)?.ok_or_else(|| root.error("open", parent, Errno::ENOENT))?, above)
         }
     };
-    let dir = root.find(path)?.ok_or_else(|| root.error("open", path, Errno::ENOENT))?;
-    Ok((dir, if new { above + 1 } else { 0 }))
+    Ok(if dir.make(name)? { above + 1 } else { 0 })
 }
 
 /// An existing cgroup may be taken only if nothing is in it, and nothing would stop in it.
@@ -63,9 +57,15 @@ pub(super) fn enable(group: &Group, needed: &[&Setting]) -> Result<(), Error> {
         group.path.match_indices('/').filter_map(|(at, _)| group.path.get(..at)).collect();
     let open = |path: &str| root.find(path)?.ok_or_else(|| Error::Gone { path: root.path().join(path) });
 
-    let available = root.read("cgroup.controllers")?;
-    let enabled = open(ancestors.last().copied().unwrap_or("."))?.read("cgroup.subtree_control")?;
-    let mut wanted = available.split_whitespace().chain(needed.iter().map(|setting| setting.controller()));
+    let available = root.read_short("cgroup.controllers")?;
+    let mut wanted =
+        available.split_whitespace().chain(needed.iter().map(|setting| setting.controller())).peekable();
+    // On a host with both versions all may be in hierarchies of version 1.
+    if wanted.peek().is_none() {
+        return Ok(());
+    }
+    let parent = ancestors.last().copied().unwrap_or_default();
+    let enabled = root.read_short(&join(parent, "cgroup.subtree_control"))?;
     if wanted.all(|controller| has_word(&enabled, controller)) {
         return Ok(());
     }
@@ -108,14 +108,21 @@ fn has_word(words: &str, word: &str) -> bool {
 /// has: it gets those of its parent.
 pub(super) fn inherit_cpuset(group: &Group) -> Result<(), Error> {
     let root = group.root()?;
-    let mut values = ["cpuset.cpus", "cpuset.mems"].map(|file| (file, String::new()));
-    let ends = group.path.match_indices('/').map(|(at, _)| at).chain([group.path.len()]);
-    for path in std::iter::once(".").chain(ends.filter_map(|end| group.path.get(..end))) {
-        let Some(dir) = root.find(path)? else { return Err(Error::Gone { path: root.path().join(path) }) };
-        for (file, value) in &mut values {
-            let own = dir.read(file)?.trim().to_owned();
-            if own.is_empty() { dir.write(file, value)? } else { *value = own }
+    let files = ["cpuset.cpus", "cpuset.mems"];
+    files.into_iter().try_for_each(|file| inherit(&root, &group.path, group.made, file).map(drop))
+}
+
+/// The value of a file of a cgroup. Where it has none, as one of those `made` last in its path, it gets that of its parent.
+fn inherit(root: &Dir, path: &str, made: usize, file: &str) -> Result<String, Error> {
+    let name = join(path, file);
+    if made == 0 {
+        let own = root.read_short(&name)?;
+        if !own.trim().is_empty() || path.is_empty() {
+            return Ok(own);
         }
     }
-    Ok(())
+    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let value = inherit(root, parent, made.saturating_sub(1), file)?;
+    root.write(&name, value.trim())?;
+    Ok(value)
 }

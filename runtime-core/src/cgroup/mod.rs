@@ -33,6 +33,7 @@ use std::time::Duration;
 use crate::config::Resources;
 
 pub use error::Error;
+pub use freezer::is_frozen;
 pub use layout::{Hierarchy, Layout, Version};
 pub use oom::OomEvents;
 pub use path::plan;
@@ -76,9 +77,6 @@ pub trait Manager: std::fmt::Debug + Send + Sync {
 
     /// Lets its processes run again.
     fn thaw(&self) -> Result<(), Error>;
-
-    /// Whether its processes are stopped; a cgroup that is gone has none.
-    fn is_frozen(&self) -> Result<bool, Error>;
 
     /// What it has used up to now.
     fn stats(&self) -> Result<Stats, Error>;

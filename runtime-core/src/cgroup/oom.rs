@@ -10,7 +10,7 @@ use nix::unistd::read;
 
 use super::Error;
 use super::dir::{Dir, read_all};
-use super::saved::{Group, Saved};
+use super::saved::Saved;
 use crate::procfs;
 
 /// A container's memory running out. Its descriptor becomes readable when there may be something to [`take`](Self::take).
@@ -30,10 +30,9 @@ enum Source {
 impl OomEvents {
     /// The events of a cgroup; none where it is without the memory controller.
     pub(super) fn of(saved: &Saved) -> Result<Option<Self>, Error> {
-        let open = |group: &Group| group.find()?.ok_or_else(|| Error::Gone { path: group.full_path() });
         let source = match (saved.v1("memory"), saved.unified()) {
-            (Some(group), _) => Some(v1(&open(group)?)?),
-            (None, Some(group)) => v2(open(group)?)?,
+            (Some(group), _) => Some(v1(&group.existing()?)?),
+            (None, Some(group)) => v2(group.existing()?)?,
             (None, None) => None,
         };
         Ok(source.map(|source| Self { source }))

@@ -20,7 +20,7 @@ pub fn plan(layout: &Layout, cgroups_path: Option<&str>, id: &str) -> Result<Sav
 
     let mut groups = Vec::with_capacity(layout.hierarchies.len());
     for (hierarchy, own) in &layout.hierarchies {
-        let root = Dir::root(&hierarchy.mount, hierarchy.is_unified())?;
+        let root = hierarchy.root()?;
         let path =
             if value.starts_with('/') { name.clone() } else { join(&base(hierarchy, own, &root)?, &name) };
         let made = missing(&root, &path)?;

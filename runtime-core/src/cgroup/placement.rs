@@ -7,7 +7,6 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::Error;
-use super::dir::Dir;
 use super::layout::{own_path, read_proc};
 use super::path::{clean, join};
 use super::saved::{Group, Saved};
@@ -34,13 +33,18 @@ impl Placement {
         Ok(())
     }
 
-    fn enter(&mut self, group: &Group, dir: Dir) -> Result<(), Error> {
+    /// Adds the cgroup with a path in a group's hierarchy.
+    fn enter(&mut self, group: &Group, path: &str) -> Result<(), Error> {
+        let root = group.root()?;
+        let gone = || Error::Gone { path: group.hierarchy.mount.join(path) };
         if group.hierarchy.is_unified() {
-            self.into = Some(dir.into_fd());
-        } else {
-            self.files.push(dir.open("tasks", OFlag::O_WRONLY)?);
+            self.into = Some(root.find(path)?.ok_or_else(gone)?.into_fd());
+            return Ok(());
         }
-        Ok(())
+        match root.open(&join(path, "tasks"), OFlag::O_WRONLY) {
+            Err(Error::Io { errno: Errno::ENOENT, .. }) => Err(gone()),
+            file => file.map(|file| self.files.push(file)),
+        }
     }
 }
 
@@ -97,9 +101,7 @@ pub(super) fn into(saved: &Saved, subs: &[SubCgroup]) -> Result<Placement, Error
     for group in &saved.groups {
         let sub = subs.iter().find(|sub| sub.fits(group)).map_or("", |sub| sub.path.as_str());
         let path = join(&group.path, sub);
-        let gone = || Error::Gone { path: group.hierarchy.mount.join(&path) };
-        let dir = group.root()?.find(&path)?.ok_or_else(gone)?;
-        placement.enter(group, dir)?;
+        placement.enter(group, &path)?;
     }
     Ok(placement)
 }
@@ -112,10 +114,11 @@ pub(super) fn beside(saved: &Saved, pid: i32) -> Result<Placement, Error> {
         let path = own_path(&table, "").map(|path| clean(&path)).unwrap_or_default();
         let below =
             path.strip_prefix(&group.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let dir = if below { group.root()?.find(&path)? } else { None };
-        let outside =
-            || Error::Io { action: "join", path: group.hierarchy.mount.join(&path), errno: Errno::EXDEV };
-        placement.enter(group, dir.ok_or_else(outside)?)?;
+        if !below {
+            let path = group.hierarchy.mount.join(&path);
+            return Err(Error::Io { action: "join", path, errno: Errno::EXDEV });
+        }
+        placement.enter(group, &path)?;
     }
     Ok(placement)
 }

@@ -1,5 +1,6 @@
 //! Removing a cgroup with all that the container has made in it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -15,11 +16,12 @@ pub(super) fn remove(group: &Group, deadline: Instant) -> Result<(), Error> {
     let root = group.root()?;
     let mut path = group.path.as_str();
     for index in 0..group.made {
-        let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
-        if let Some(parent) = root.find(parent)? {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let dir = if parent.is_empty() { Some(Arc::clone(&root)) } else { root.find(parent)?.map(Arc::new) };
+        if let Some(dir) = dir {
             if index == 0 {
-                remove_tree(&parent, name, deadline)?;
-            } else if let Err(error) = parent.remove(name) {
+                remove_tree(&dir, name, deadline)?;
+            } else if let Err(error) = dir.remove(name) {
                 log::debug!("a parent cgroup stays: {error}");
                 return Ok(());
             }

@@ -1,6 +1,7 @@
 //! What the container's state keeps of its cgroup: enough to find and to remove it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,9 +39,9 @@ pub struct Saved {
 
 /// The container's directory in one hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Group {
     /// The hierarchy.
-    #[serde(flatten)]
     pub hierarchy: Hierarchy,
     /// Path below the hierarchy's root, without a slash at its beginning.
     pub path: String,
@@ -48,10 +49,51 @@ pub struct Group {
     pub made: usize,
 }
 
+/// A group as it is written down: with the fields of its hierarchy beside its own.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    controllers: Vec<String>,
+    mount: PathBuf,
+    path: String,
+    made: usize,
+}
+
+impl From<Written> for Group {
+    fn from(Written { controllers, mount, path, made }: Written) -> Self {
+        Self { hierarchy: Hierarchy::new(controllers, mount), path, made }
+    }
+}
+
+impl From<Group> for Written {
+    fn from(Group { hierarchy: Hierarchy { controllers, mount, .. }, path, made }: Group) -> Self {
+        Self { controllers, mount, path, made }
+    }
+}
+
 impl Saved {
     /// What a container without a cgroup of its own has: its processes stay in the caller's.
     pub const NONE: Self =
         Self { driver: Driver::Cgroupfs, groups: Vec::new(), taken: false, owner: None, unit: None };
+
+    /// The same with all its hierarchies closed, for being kept longer than for one operation.
+    pub(crate) fn closed(mut self) -> Self {
+        self.groups.iter_mut().for_each(|group| group.hierarchy.close());
+        self
+    }
+
+    /// Lets several containers have the hierarchy of their freezer open together: the first of them opens it.
+    pub(crate) fn share_freezer(&mut self, open: &mut Option<Hierarchy>) {
+        let of = |fits: fn(&Hierarchy) -> bool| self.groups.iter().position(|group| fits(&group.hierarchy));
+        let index = of(|hierarchy| hierarchy.has("freezer")).or_else(|| of(Hierarchy::is_unified));
+        let Some(group) = index.and_then(|index| self.groups.get_mut(index)) else { return };
+        match open {
+            Some(open) if *open == group.hierarchy => group.hierarchy.share(open),
+            _ if group.root().is_ok() => *open = Some(group.hierarchy.clone()),
+            // Whoever asks for it is told why.
+            _ => {}
+        }
+    }
 
     /// What kind of host it was made on.
     pub fn version(&self) -> Version {
@@ -98,12 +140,17 @@ impl Group {
     }
 
     /// The root of the hierarchy.
-    pub(super) fn root(&self) -> Result<Dir, Error> {
-        Dir::root(&self.hierarchy.mount, self.hierarchy.is_unified())
+    pub(super) fn root(&self) -> Result<Arc<Dir>, Error> {
+        self.hierarchy.root()
     }
 
     /// The directory, if it exists.
     pub(super) fn find(&self) -> Result<Option<Dir>, Error> {
         self.root()?.find(&self.path)
+    }
+
+    /// The directory, which has to exist.
+    pub(super) fn existing(&self) -> Result<Dir, Error> {
+        self.find()?.ok_or_else(|| Error::Gone { path: self.full_path() })
     }
 }

@@ -35,5 +35,5 @@ pub(super) fn follow_parent(group: &Group, dir: &Dir, needed: &[&Setting]) -> Re
 }
 
 fn is_invalid(dir: &Dir) -> Result<bool, Error> {
-    Ok(dir.read(TYPE)?.trim() == "domain invalid")
+    Ok(dir.read_short(TYPE)?.trim() == "domain invalid")
 }

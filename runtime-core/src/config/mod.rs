@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use annotations::{Annotations, PREFIXES};
-use json::{is_default, non_empty, object, or_default, unique_map};
+pub(crate) use json::is_default;
+use json::{non_empty, object, or_default, unique_map};
 
 pub use linux::{Device, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset};
 pub use mounts::{IdMapping, Mount};

@@ -29,7 +29,8 @@ use crate::launch::handshake::{self, Call, Stop};
 use crate::launch::net_devices::{self, Moved};
 use crate::launch::{self, Child, Payload, hooks, id_maps, tree};
 use crate::plan::{self, Descriptor, HookState, IdMaps, Plan};
-use crate::state::{Creator, Entry, Identity, Init, Record, RootMount, Store, VERSION};
+use crate::seccomp;
+use crate::state::{Creator, Entry, Identity, Init, KeptConfig, Record, RootMount, Store, VERSION};
 use crate::sys;
 use crate::timestamp::rfc3339;
 use crate::wire::{Order, Point};
@@ -86,14 +87,16 @@ impl Runtime {
         let rootfs = Rootfs::open(bundle, &self.root)?;
         let record = intent(&draft, &rootfs)?;
         let store = Store::make(&self.root)?;
-        let (entry, lock) = store.claim(id, &record)?;
+        let (entry, lock) = store.claim(id, &record, &kept_config(&draft)?)?;
         let mut making = Making { draft, entry: &entry, record, rootfs, pidfd: None, moved: None };
         let made = making.make();
         let Making { record, pidfd, moved, .. } = making;
         match made {
             Ok((terminal, held)) => {
                 drop(lock);
-                Ok(Container { store: Arc::new(store), id: id.clone(), entry, record, pidfd, terminal, held })
+                let (store, cgroup) = (Arc::new(store), record.cgroup.closed());
+                let record = Record { cgroup, ..record };
+                Ok(Container { pidfd, terminal, held, ..Container::new(store, id.clone(), entry, record) })
             }
             Err(error) => {
                 if let Some(moved) = moved {
@@ -542,13 +545,13 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         created: rfc3339(SystemTime::now()),
         bundle: draft.bundle.dir.clone(),
         rootfs: rootfs.path.clone(),
-        annotations: spec.annotations.clone(),
+        annotated: !spec.annotations.is_empty(),
+        notifies: draft.seccomp().is_some_and(seccomp::notifies),
         creator: Some(Creator { identity, command: draft.options.command }),
         init: None,
         cgroup: draft.cgroup()?,
         resctrl,
         resources: Resources::default().updated(&draft.resources()),
-        process: spec.process.clone().ok_or(Error::NoProcess)?,
         hooks: Hooks {
             start_container: hooks.start_container.clone(),
             poststart: hooks.poststart.clone(),
@@ -559,13 +562,23 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         namespaces,
         root: root_mount(spec, rootfs)?,
         id_maps: IdMaps::of(spec),
-        personality: linux.and_then(|linux| linux.personality.clone()),
         mount_label: linux.and_then(|linux| linux.mount_label.clone()),
-        memory_policy: linux.and_then(|linux| linux.memory_policy.clone()),
         own_pid_namespace: linux
             .and_then(|linux| linux.namespace("pid"))
             .is_some_and(|namespace| namespace.path.is_none()),
+    })
+}
+
+/// What is written down of the config beside that.
+fn kept_config<'a>(draft: &Draft<'a>) -> Result<KeptConfig<'a>, Error> {
+    let spec = draft.config.spec();
+    let linux = spec.linux.as_ref();
+    Ok(KeptConfig {
+        annotations: Cow::Borrowed(&spec.annotations),
+        process: Cow::Borrowed(spec.process.as_ref().ok_or(Error::NoProcess)?),
+        personality: linux.and_then(|linux| linux.personality.as_ref()).map(Cow::Borrowed),
+        memory_policy: linux.and_then(|linux| linux.memory_policy.as_ref()).map(Cow::Borrowed),
         no_new_keyring: draft.options.no_new_keyring,
-        seccomp: draft.seccomp().map(Record::keep_profile).transpose()?,
+        seccomp: draft.seccomp().map(KeptConfig::keep_profile).transpose()?,
     })
 }

@@ -1,5 +1,6 @@
 //! `delete`: everything that `create` has made goes, and `poststop` hooks run.
 
+use std::borrow::Cow;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use nix::poll::PollTimeout;
 use nix::sys::stat::Mode;
 
 use super::{Container, Resctrl, Runtime, Status, status};
-use crate::cgroup;
+use crate::cgroup::{self, Manager};
 use crate::error::Error;
 use crate::id::Id;
 use crate::launch::hooks;
@@ -97,7 +98,7 @@ fn force(store: &Store, id: &Id, entry: &Entry) -> Result<(), Error> {
         Ok(None) => {
             // Whoever holds the lock sees init end, fails and rolls back.
             let record = entry.read()?;
-            end_processes(&record)?;
+            end_processes(&record, cgroup::open(record.cgroup.clone()).as_ref())?;
             match entry.lock_exclusive_for(LOCK_PATIENCE)? {
                 Some(lock) => lock,
                 None => {
@@ -132,8 +133,7 @@ fn end_creator(record: &Record) -> Result<(), Error> {
 }
 
 /// Kills init and whatever else is in the container's cgroup, and waits until init has gone.
-pub(super) fn end_processes(record: &Record) -> Result<(), Error> {
-    let cgroup = cgroup::open(record.cgroup.clone());
+pub(super) fn end_processes(record: &Record, cgroup: &dyn Manager) -> Result<(), Error> {
     let Some(init) = &record.init else { return Ok(cgroup.kill()?) };
     let failed = |errno| Error::system("signal", init.identity.pid.to_string())(errno);
     let pidfd = init.identity.open().map_err(failed)?;
@@ -200,13 +200,22 @@ pub(super) fn destroy(
     record: &Record,
     lock: Lock,
 ) -> Result<(), Error> {
-    end_processes(record)?;
-    cgroup::open(record.cgroup.clone()).remove(PATIENCE)?;
+    let mut cgroup = cgroup::open(record.cgroup.clone());
+    end_processes(record, cgroup.as_ref())?;
+    cgroup.remove(PATIENCE)?;
     unmount_root(record)?;
     record.resctrl.as_ref().map_or(Ok(()), Resctrl::remove)?;
+    // With the directory it would be gone, and without it the hooks still have to run.
+    let annotations = match record.hooks.poststop.is_empty() {
+        true => Cow::default(),
+        false => entry.config(record).map(|config| config.annotations).unwrap_or_else(|error| {
+            log::warn!("poststop hooks are run without annotations: {error}");
+            Cow::default()
+        }),
+    };
     store.release(id, entry)?;
     drop(lock);
-    let state = HookState::new(id.as_str(), &record.bundle, &record.annotations);
+    let state = HookState::new(id.as_str(), &record.bundle, &annotations);
     for (index, hook) in record.hooks.poststop.iter().enumerate() {
         if let Err(error) = hooks::run("poststop", index, hook, &record.hook_env, &state, None) {
             log::warn!("{error}");

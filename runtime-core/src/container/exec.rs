@@ -19,7 +19,7 @@ use crate::launch::handshake::{self, Call, Stop};
 use crate::launch::{self, Child, Payload};
 use crate::plan::{self, HookState, Plan, StepError};
 use crate::seccomp;
-use crate::state::{Lock, Record, RootMount};
+use crate::state::{KeptConfig, Lock, Record, RootMount};
 use crate::sys;
 
 /// How a process is executed in a container.
@@ -151,7 +151,7 @@ impl Container {
         for warning in faults {
             log::warn!("{warning}");
         }
-        if self.entry.read()?.creator.is_some() {
+        if self.record()?.creator.is_some() {
             return Err(Error::NotRunning);
         }
         let lock = self.entry.lock_shared()?;
@@ -167,9 +167,10 @@ impl Container {
             (Status::Creating, _) => return Err(Error::NotRunning),
             (Status::Created | Status::Running | Status::Stopped, _) => return Err(Error::ExecStopped),
         };
-        let seccomp = record.profile()?;
-        let joining =
-            Joining { record: &record, init: init.as_fd(), process, seccomp: seccomp.as_ref(), options };
+        let config = self.config()?;
+        let seccomp = config.profile()?;
+        let (record, init) = (&record, init.as_fd());
+        let joining = Joining { record, config, init, process, seccomp: seccomp.as_ref(), options };
         let subs = SubCgroup::parse_all(&options.cgroups)?;
         let cgroup = cgroup::open(record.cgroup.clone());
         let mut placement = cgroup.placement(&subs)?;
@@ -200,6 +201,7 @@ impl Container {
 /// A process on its way into a container.
 struct Joining<'a> {
     record: &'a Record,
+    config: &'a KeptConfig<'a>,
     init: BorrowedFd<'a>,
     process: &'a config::Process,
     seccomp: Option<&'a config::Seccomp>,
@@ -246,12 +248,12 @@ impl Joining<'_> {
             namespaces: self.record.namespaces,
             chroot: self.record.root != RootMount::Own,
             root: self.record.id_maps.root(),
-            keep_groups: Annotations::of(&self.record.annotations).keep_groups,
-            personality: self.record.personality.as_ref(),
-            memory_policy: self.record.memory_policy.as_ref(),
+            keep_groups: Annotations::of(&self.config.annotations).keep_groups,
+            personality: self.config.personality.as_deref(),
+            memory_policy: self.config.memory_policy.as_deref(),
             born_in_cgroup: placement.into.is_some(),
             cgroup_files: placement.files.len(),
-            no_new_keyring: self.record.no_new_keyring,
+            no_new_keyring: self.config.no_new_keyring,
             extra_env: &self.options.extra_env,
             seccomp: self.seccomp,
         };
@@ -285,9 +287,9 @@ impl Joining<'_> {
 impl<'a> Joining<'a> {
     /// The state of the container, as its agent gets it.
     fn state(&self) -> HookState<'a> {
-        let Record { id, bundle, annotations, init, .. } = self.record;
+        let Record { id, bundle, init, .. } = self.record;
         let pid = init.as_ref().map_or(0, |init| init.identity.pid);
-        HookState::new(id, bundle, annotations).with(Status::Running.as_str(), pid)
+        HookState::new(id, bundle, &self.config.annotations).with(Status::Running.as_str(), pid)
     }
 }
 

@@ -21,12 +21,12 @@ impl Container {
     /// # Errors
     /// [`Error::NotRunning`] when it has stopped and left nobody behind, or is still being made.
     pub fn kill(&self, signal: i32, all: bool) -> Result<(), Error> {
-        if self.entry.read()?.creator.is_some() {
+        if self.record()?.creator.is_some() {
             return if all { Ok(()) } else { Err(Error::NotRunning) };
         }
         // A start whose hooks take their time must not keep a signal from its process, which the pidfd tells from any other.
         let _lock = self.entry.lock_shared_for(LOCK_PATIENCE)?;
-        let record = self.entry.read()?;
+        let record = self.record()?;
         let (status, pidfd) = status(&self.entry, &record)?;
         let everybody = signal == SIGKILL && !record.own_pid_namespace;
         match (status, pidfd) {

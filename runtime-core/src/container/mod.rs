@@ -17,9 +17,11 @@ mod stats;
 mod update;
 mod wait;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 
@@ -42,7 +44,7 @@ use crate::error::Error;
 use crate::id::Id;
 use crate::launch::gate::{self, GATE};
 use crate::procfs;
-use crate::state::{Entry, Record, Store};
+use crate::state::{Entry, KeptConfig, Record, Store};
 
 /// The version of the specification that the library follows.
 pub const OCI_VERSION: &str = "1.3.0";
@@ -86,23 +88,46 @@ impl Runtime {
         Container::load(&Arc::new(store), id.clone())
     }
 
-    /// All containers, in the order of their ids. One that cannot be read is an error of its own.
+    /// All containers, in the order of their ids, each read when it is asked for: many at a time would take many descriptors. One that
+    /// cannot be read is an error of its own.
     ///
     /// # Errors
     /// [`Error::System`] with ENOENT where the state root does not exist.
-    pub fn list(&self) -> Result<Vec<Listed>, Error> {
+    pub fn list(&self) -> Result<Containers, Error> {
         let Some(store) = Store::open(&self.root)? else {
             return Err(Error::system("open", &self.root)(Errno::ENOENT));
         };
-        let store = Arc::new(store);
         let mut ids = store.ids()?;
         ids.sort_unstable();
-        let load = |id: String| {
-            let container = Id::new(id.as_str()).and_then(|id| Container::load(&store, id));
-            (id, container)
-        };
-        // One that was deleted since the directory was read is no container.
-        Ok(ids.into_iter().map(load).filter(|(_, found)| !matches!(found, Err(Error::NotFound))).collect())
+        Ok(Containers { store: Arc::new(store), ids: ids.into_iter(), freezer: None })
+    }
+}
+
+/// The containers of a state root: [`Runtime::list`].
+#[derive(Debug)]
+pub struct Containers {
+    store: Arc<Store>,
+    ids: std::vec::IntoIter<String>,
+    /// The hierarchy of cgroups that says which of them are paused, open for all.
+    freezer: Option<cgroup::Hierarchy>,
+}
+
+impl Iterator for Containers {
+    type Item = Listed;
+
+    fn next(&mut self) -> Option<Listed> {
+        loop {
+            let id = self.ids.next()?;
+            match Id::new(id.as_str()).and_then(|id| Container::load(&self.store, id)) {
+                // One that was deleted since the directory was read is no container.
+                Err(Error::NotFound) => {}
+                Err(error) => return Some((id, Err(error))),
+                Ok(mut container) => {
+                    container.record.cgroup.share_freezer(&mut self.freezer);
+                    return Some((id, Ok(container)));
+                }
+            }
+        }
     }
 }
 
@@ -116,6 +141,8 @@ pub struct Container {
     id: Id,
     entry: Entry,
     record: Record,
+    /// What is kept of its config, once it has been asked for.
+    config: OnceLock<KeptConfig<'static>>,
     /// Init, where this value made it.
     pidfd: Option<OwnedFd>,
     /// The master of the payload's terminal, until it is taken.
@@ -128,7 +155,12 @@ impl Container {
     fn load(store: &Arc<Store>, id: Id) -> Result<Self, Error> {
         let entry = store.find(&id)?;
         let record = entry.read()?;
-        Ok(Self { store: Arc::clone(store), id, entry, record, pidfd: None, terminal: None, held: None })
+        Ok(Self::new(Arc::clone(store), id, entry, record))
+    }
+
+    fn new(store: Arc<Store>, id: Id, entry: Entry, record: Record) -> Self {
+        let config = OnceLock::new();
+        Self { store, id, entry, record, config, pidfd: None, terminal: None, held: None }
     }
 
     /// The container's id.
@@ -142,8 +174,11 @@ impl Container {
     }
 
     /// `process` of the config that the container was made from: what a new process starts from.
-    pub fn process(&self) -> &config::Process {
-        &self.record.process
+    ///
+    /// # Errors
+    /// [`Error::State`] and [`Error::System`] where it cannot be read; [`Error::NotFound`] of a container that has been deleted.
+    pub fn process(&self) -> Result<&config::Process, Error> {
+        Ok(&self.config()?.process)
     }
 
     /// User and group, as the caller sees them, that are root in the container: who owns what its processes share with the
@@ -180,28 +215,71 @@ impl Container {
     /// # Errors
     /// [`Error::System`] and [`Error::Cgroup`] where it cannot be found out. A container that has been deleted meanwhile has stopped.
     pub fn state(&self) -> Result<State, Error> {
-        // Once a container is made, nothing of its record that is shown here changes any more.
-        let record = if self.record.creator.is_some() { self.entry.read()? } else { self.record.clone() };
-        let (status, _) = status(&self.entry, &record)?;
+        let outline = self.outline()?;
+        if !self.record.annotated {
+            return Ok(outline);
+        }
+        match self.config() {
+            Err(Error::NotFound) => Ok(outline),
+            config => Ok(State { annotations: config?.annotations.clone().into_owned(), ..outline }),
+        }
+    }
+
+    /// The same without annotations, which are read from a file of their own and may be long.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state).
+    pub fn outline(&self) -> Result<State, Error> {
+        let record = self.record()?;
+        let status = glance(&self.entry, &record)?;
         let pid = match status {
             Status::Stopped => 0,
             _ => record.init.as_ref().map_or(0, |init| init.identity.pid),
         };
         Ok(State {
             oci_version: OCI_VERSION,
-            id: record.id,
+            id: record.id.clone(),
             pid,
             status,
-            bundle: record.bundle,
-            rootfs: record.rootfs,
-            created: record.created,
-            annotations: record.annotations,
+            bundle: record.bundle.clone(),
+            rootfs: record.rootfs.clone(),
+            created: record.created.clone(),
+            annotations: BTreeMap::new(),
             owner: String::new(),
         })
     }
 
+    /// The record as it is now, but for limits: once a container is made, `update` alone changes it.
+    fn record(&self) -> Result<Cow<'_, Record>, Error> {
+        match self.record.creator {
+            Some(_) => self.entry.read().map(Cow::Owned),
+            None => Ok(Cow::Borrowed(&self.record)),
+        }
+    }
+
+    /// What is kept of the config, which never changes.
+    fn config(&self) -> Result<&KeptConfig<'static>, Error> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = self.entry.config(&self.record)?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
     fn cgroup(&self) -> Box<dyn cgroup::Manager> {
         cgroup::open(self.record.cgroup.clone())
+    }
+}
+
+/// The status alone. Of a container that waits to be started there is no need to hold init: as long as its program is the image that
+/// nobody else executes, it lives and is no other process.
+fn glance(entry: &Entry, record: &Record) -> Result<Status, Error> {
+    let init = record.init.as_ref().filter(|_| record.creator.is_none() && entry.has(GATE));
+    match init.map(|init| Ok(init.identity.is_of_this_boot()? && runs_image(init.identity.pid, init.image)?))
+    {
+        Some(Ok(true)) if cgroup::is_frozen(&record.cgroup)? => Ok(Status::Paused),
+        Some(Ok(true)) => Ok(Status::Created),
+        None | Some(Ok(false) | Err::<_, Errno>(_)) => Ok(status(entry, record)?.0),
     }
 }
 
@@ -216,13 +294,16 @@ fn status(entry: &Entry, record: &Record) -> Result<(Status, Option<OwnedFd>), E
     if record.creator.is_some() {
         return Ok((Status::Creating, Some(pidfd)));
     }
-    if cgroup::open(record.cgroup.clone()).is_frozen()? {
+    if cgroup::is_frozen(&record.cgroup)? {
         return Ok((Status::Paused, Some(pidfd)));
     }
+    // Once the gate has gone, so has init, even if an agent lets it wait before it executes the payload.
+    if !entry.has(GATE) {
+        return Ok((Status::Running, Some(pidfd)));
+    }
     let status = match runs_image(init.identity.pid, init.image) {
-        Ok(true) if entry.has(GATE) => Status::Created,
-        // Once the gate has gone, so has init, even if an agent lets it wait before it executes the payload.
-        Ok(_) => Status::Running,
+        Ok(true) => Status::Created,
+        Ok(false) => Status::Running,
         // Init is closed to an unprivileged caller where it has joined a user namespace, and so may its payload be: the gate tells.
         Err(Errno::EACCES) if gate::is_open(&entry.short_path(GATE)).map_err(failed)? => Status::Created,
         Err(Errno::EACCES) => Status::Running,

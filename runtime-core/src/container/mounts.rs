@@ -72,7 +72,7 @@ impl Container {
         let user_namespace = Path::new(&user_namespace);
         let running = Running {
             bundle: &record.bundle,
-            annotations: &record.annotations,
+            annotations: &self.config()?.annotations,
             mount_label: record.mount_label.as_deref(),
             namespaces,
             id_maps,

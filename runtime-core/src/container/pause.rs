@@ -10,7 +10,7 @@ impl Container {
     /// [`Error::NotRunning`] unless it is created or running.
     pub fn pause(&self) -> Result<(), Error> {
         let _lock = self.entry.lock_exclusive()?;
-        match status(&self.entry, &self.entry.read()?)?.0 {
+        match status(&self.entry, &*self.record()?)?.0 {
             Status::Created | Status::Running => Ok(self.cgroup().freeze()?),
             Status::Creating | Status::Paused | Status::Stopped => Err(Error::NotRunning),
         }
@@ -22,7 +22,7 @@ impl Container {
     /// [`Error::NotPaused`] unless it is paused.
     pub fn resume(&self) -> Result<(), Error> {
         let _lock = self.entry.lock_exclusive()?;
-        match status(&self.entry, &self.entry.read()?)?.0 {
+        match status(&self.entry, &*self.record()?)?.0 {
             Status::Paused => Ok(self.cgroup().thaw()?),
             _ => Err(Error::NotPaused),
         }

@@ -48,7 +48,7 @@ impl Container {
         let found = if held.is_none() { Some(self.find_created()?) } else { None };
         let notify =
             options.notify_socket.as_deref().map(|host| Notify::bind(&self.entry, host)).transpose()?;
-        let patience = handshake::patience(self.record.notifies(), &self.record.hooks.start_container);
+        let patience = handshake::patience(self.record.notifies, &self.record.hooks.start_container);
         match held {
             Some(held) => self.release(&held, patience)?,
             None => self.open_gate(patience)?,
@@ -63,7 +63,9 @@ impl Container {
 
     /// Init, which has to wait at the gate.
     fn find_created(&mut self) -> Result<OwnedFd, Error> {
-        self.record = self.entry.read()?;
+        if self.record.creator.is_some() {
+            self.record = self.entry.read()?;
+        }
         match status(&self.entry, &self.record)? {
             (Status::Created, Some(pidfd)) => Ok(pidfd),
             (status, _) => Err(refusal(status)),
@@ -109,12 +111,16 @@ impl Container {
     }
 
     fn poststart(&self) -> Result<(), Error> {
-        let Record { bundle, annotations, hooks: lists, .. } = &self.record;
+        let Record { bundle, hooks: lists, .. } = &self.record;
+        if lists.poststart.is_empty() {
+            return Ok(());
+        }
         let pid = self.pid().unwrap_or_default();
+        let annotations = &self.config()?.annotations;
         let state = HookState::new(self.id.as_str(), bundle, annotations).with(Status::Running.as_str(), pid);
         for (index, hook) in lists.poststart.iter().enumerate() {
             if let Err(error) = hooks::run("poststart", index, hook, &self.record.hook_env, &state, None) {
-                delete::end_processes(&self.record)?;
+                delete::end_processes(&self.record, self.cgroup().as_ref())?;
                 return Err(error);
             }
         }

@@ -34,7 +34,7 @@ impl Container {
             log::warn!("{finding}");
         }
         let _lock = self.entry.lock_exclusive()?;
-        let before = self.entry.read()?;
+        let before = self.entry.renew(self.entry.read()?)?;
         if !matches!(status(&self.entry, &before)?.0, Status::Created | Status::Running | Status::Paused) {
             return Err(Error::NotRunning);
         }

@@ -110,7 +110,7 @@ fn split(
     builder.add(entry.at.clone(), step);
 
     for group in groups.iter().filter(|group| !group.hierarchy.is_unified()) {
-        let Hierarchy { controllers, mount } = &group.hierarchy;
+        let Hierarchy { controllers, mount, .. } = &group.hierarchy;
         let name = mount.file_name().unwrap_or_default().to_string_lossy();
         let target = format!("{}/{name}", entry.target);
         if separate {

@@ -53,7 +53,7 @@ fn with<const N: usize>(values: [(&str, Value); N]) -> Value {
 
 fn group(mount: &str, controllers: &[&str]) -> Group {
     let controllers = controllers.iter().map(|name| (*name).to_owned()).collect();
-    Group { hierarchy: Hierarchy { controllers, mount: mount.into() }, path: "web".into(), made: 1 }
+    Group { hierarchy: Hierarchy::new(controllers, mount.into()), path: "web".into(), made: 1 }
 }
 
 pub(super) fn options(groups: &[Group]) -> Options<'_> {

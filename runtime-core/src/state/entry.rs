@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,15 +13,20 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
 use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::Record;
+use super::record::{KeptConfig, Record, VERSION};
 use crate::error::{Error, errno_of};
 use crate::id::Id;
 use crate::procfs;
 use crate::sys;
 
 const RECORD: &str = "state.json";
+const CONFIG: &str = "config.json";
 const LOCK: &str = "lock";
+/// How many bytes of a file are written by one call.
+const WRITTEN_AT_ONCE: usize = 64 << 10;
 const TEMPORARY: &str = ".tmp.";
 
 /// The directory that holds a directory for each container.
@@ -82,11 +87,16 @@ impl Store {
         Self::open(path)?.ok_or_else(|| Error::system("open", path)(Errno::ENOENT))
     }
 
-    /// Claims an id: from here on it exists, locked, with its record.
-    pub(crate) fn claim(&self, id: &Id, record: &Record) -> Result<(Entry, Lock), Error> {
+    /// Claims an id: from here on it exists, locked, with its record and what is kept of its config.
+    pub(crate) fn claim(
+        &self,
+        id: &Id,
+        record: &Record,
+        config: &KeptConfig<'_>,
+    ) -> Result<(Entry, Lock), Error> {
         loop {
             let temporary = self.temporary()?;
-            match self.claim_from(&temporary, id, record) {
+            match self.claim_from(&temporary, id, record, config) {
                 // Swept before it was locked, as if it were what a killed claim has left.
                 Err(Error::NotFound) => {}
                 Err(error) => {
@@ -98,10 +108,17 @@ impl Store {
         }
     }
 
-    fn claim_from(&self, temporary: &str, id: &Id, record: &Record) -> Result<(Entry, Lock), Error> {
+    fn claim_from(
+        &self,
+        temporary: &str,
+        id: &Id,
+        record: &Record,
+        config: &KeptConfig<'_>,
+    ) -> Result<(Entry, Lock), Error> {
         let entry = self.entry(temporary)?;
         let lock = entry.lock(FlockArg::LockExclusive, OFlag::O_CREAT | OFlag::O_EXCL)?;
-        entry.write(record)?;
+        entry.keep_config(config)?;
+        entry.make(RECORD, record)?;
         match sys::rename_noreplace(&self.dir, &c_name(temporary), &c_name(id.as_str())) {
             Ok(()) => Ok((Entry { path: self.path.join(id.as_str()), ..entry }, lock)),
             Err(Errno::EEXIST) => Err(Error::AlreadyExists),
@@ -293,41 +310,86 @@ impl Entry {
 
     /// Reads the record.
     pub(crate) fn read(&self) -> Result<Record, Error> {
-        let path = self.path.join(RECORD);
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let mut bytes = Vec::new();
-        match openat(&self.dir, RECORD, flags, Mode::empty()) {
-            Ok(file) => File::from(file)
-                .read_to_end(&mut bytes)
-                .map_err(|error| Error::system("read", &path)(errno_of(&error)))?,
-            Err(Errno::ENOENT) => return Err(Error::NotFound),
-            Err(errno) => return Err(Error::system("open", path)(errno)),
-        };
-        let refused = |reason: String| Error::State { path: path.clone(), reason };
-        let record: Record = serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
-        if record.version > super::VERSION {
-            return Err(refused(format!("written by a newer corten (state version {})", record.version)));
+        let bytes = self.content(RECORD)?;
+        let mut record: Record = self.parse(RECORD, &bytes)?;
+        if record.version > VERSION {
+            let reason = format!("written by a newer corten (state version {})", record.version);
+            return Err(Error::State { path: self.path.join(RECORD), reason });
+        }
+        if record.holds_config() {
+            record.complete(&self.parse(RECORD, &bytes)?);
         }
         Ok(record)
     }
 
+    /// Reads what is kept of the config of a container with this record.
+    pub(crate) fn config(&self, record: &Record) -> Result<KeptConfig<'static>, Error> {
+        let name = if record.holds_config() { RECORD } else { CONFIG };
+        self.parse(name, &self.content(name)?)
+    }
+
     /// Replaces the record; readers see the old one or the new one.
     pub(crate) fn write(&self, record: &Record) -> Result<(), Error> {
-        let path = self.path.join(RECORD);
-        let bytes = serde_json::to_vec(record)
-            .map_err(|error| Error::State { path: path.clone(), reason: error.to_string() })?;
+        self.replace(RECORD, record)
+    }
+
+    /// The same record as this version writes it, without the config: that is then a file of its own.
+    pub(crate) fn renew(&self, record: Record) -> Result<Record, Error> {
+        if record.holds_config() {
+            self.replace(CONFIG, &self.config(&record)?)?;
+        }
+        Ok(Record { version: VERSION, ..record })
+    }
+
+    /// Writes down what is kept of the config, in a directory that nobody knows yet.
+    fn keep_config(&self, config: &KeptConfig<'_>) -> Result<(), Error> {
+        self.make(CONFIG, config)
+    }
+
+    /// A file of the directory. It was put there whole and never changes, so that it is as long as it says.
+    fn content(&self, name: &str) -> Result<Vec<u8>, Error> {
+        let failed = |action| move |errno| Error::system(action, self.path.join(name))(errno);
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let file = match openat(&self.dir, name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::ENOENT) => return Err(Error::NotFound),
+            Err(errno) => return Err(failed("open")(errno)),
+        };
+        let size = fstat(&file).map_err(failed("stat"))?.st_size;
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
+        let read = File::from(file).read_exact(&mut bytes);
+        read.map_err(|error| failed("read")(errno_of(&error)))?;
+        Ok(bytes)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, name: &str, bytes: &[u8]) -> Result<T, Error> {
+        let refused =
+            |error: serde_json::Error| Error::State { path: self.path.join(name), reason: error.to_string() };
+        serde_json::from_slice(bytes).map_err(refused)
+    }
+
+    /// Replaces a file, or makes it.
+    fn replace(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
         let temporary = temporary_name();
+        let placed = self.make(&temporary, value).and_then(|()| {
+            renameat(&self.dir, temporary.as_str(), &self.dir, name)
+                .map_err(Error::system("write", self.path.join(name)))
+        });
+        // The former file stands; what was written of the new one is of no use.
+        placed.inspect_err(|_| self.unlink(&temporary))
+    }
+
+    /// Makes a file.
+    fn make(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
+        let path = || self.path.join(name);
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let file =
-            openat(&self.dir, temporary.as_str(), flags, mode).map_err(Error::system("open", &path))?;
-        let written = File::from(file).write_all(&bytes).map_err(|error| errno_of(&error));
-        let placed = written.and_then(|()| renameat(&self.dir, temporary.as_str(), &self.dir, RECORD));
-        placed.map_err(|errno| {
-            // The former record stands; what was written of the new one is of no use.
-            let _ = unlinkat(&self.dir, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
-            Error::system("write", &path)(errno)
-        })
+        let file = openat(&self.dir, name, flags, mode).map_err(Error::system("open", path()))?;
+        // A long value is never in memory as a whole.
+        let mut file = BufWriter::with_capacity(WRITTEN_AT_ONCE, File::from(file));
+        let written = serde_json::to_writer(&mut file, value).map_err(std::io::Error::from);
+        let written = written.and_then(|()| file.flush());
+        written.map_err(|error| Error::system("write", path())(errno_of(&error)))
     }
 
     /// Whether the directory has a file.
@@ -396,22 +458,73 @@ fn c_name(name: &str) -> CString {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use serde_json::{Value, from_value, json};
+
     use super::*;
 
-    fn record(id: &str) -> Record {
-        serde_json::from_value(serde_json::json!({
+    /// A record as the first version wrote it, with what is kept of the config in it.
+    fn old(id: &str) -> Value {
+        json!({
             "version": 1, "id": id, "created": "", "bundle": "/", "rootfs": "/", "namespaces": 0,
-            "cgroup": {"driver": "cgroupfs", "groups": []}, "process": {"cwd": "/"},
-            "ownPidNamespace": true, "noNewKeyring": false,
-        }))
-        .unwrap()
+            "cgroup": {"driver": "cgroupfs", "groups": [{"mount": "/m", "path": "p", "made": 1}]},
+            "annotations": {"a": "b"}, "process": {"cwd": "/here"}, "ownPidNamespace": true, "noNewKeyring": true,
+            "seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_NOTIFY", "names": ["bpf"]}]},
+        })
+    }
+
+    fn store(name: &str) -> Store {
+        Store::make(&std::env::temp_dir().join(format!("corten-{name}-{}", std::process::id()))).unwrap()
+    }
+
+    /// What older versions wrote can be read, and renewed without a moment at which it could not.
+    #[test]
+    fn records_of_the_first_version() {
+        let store = store("old");
+        let id = Id::new("a").unwrap();
+        let (record, config) = (from_value(old("a")).unwrap(), from_value(old("a")).unwrap());
+        let (entry, lock) = store.claim(&id, &record, &config).unwrap();
+        std::fs::remove_file(entry.path().join(CONFIG)).unwrap();
+        std::fs::write(entry.path().join(RECORD), old("a").to_string()).unwrap();
+
+        let before = entry.read().unwrap();
+        assert!(before.annotated && before.notifies && before.own_pid_namespace);
+        assert_eq!(before.cgroup.groups[0].path, "p");
+        let renewed = entry.renew(before).unwrap();
+        for record in [entry.read().unwrap(), renewed.clone()] {
+            let config = entry.config(&record).unwrap();
+            assert_eq!(config.process.cwd, "/here");
+            assert_eq!(config.annotations["a"], "b");
+            assert!(config.no_new_keyring && config.profile().unwrap().is_some());
+        }
+        entry.write(&renewed).unwrap();
+        let after = entry.read().unwrap();
+        assert!(after.version == VERSION && after.annotated && after.notifies);
+        assert_eq!(entry.config(&after).unwrap().process.cwd, "/here");
+        let text = std::fs::read_to_string(entry.path().join(RECORD)).unwrap();
+        assert!(!text.contains("/here"), "{text}");
+
+        store.release(&id, &entry).unwrap();
+        drop(lock);
+        std::fs::remove_dir(&store.path).unwrap();
+    }
+
+    #[test]
+    fn records_of_a_newer_version_are_refused() {
+        let store = store("new");
+        let id = Id::new("a").unwrap();
+        let (record, config) = (from_value(old("a")).unwrap(), from_value(old("a")).unwrap());
+        let (entry, lock) = store.claim(&id, &Record { version: VERSION + 1, ..record }, &config).unwrap();
+        let error = entry.read().unwrap_err().to_string();
+        assert!(error.contains("newer corten (state version 3)"), "{error}");
+        store.release(&id, &entry).unwrap();
+        drop(lock);
+        std::fs::remove_dir(&store.path).unwrap();
     }
 
     /// Claims, operations on what is being deleted, and sweeps get in nobody's way, and leave nothing.
     #[test]
     fn claims_and_sweeps_and_locks_at_a_time() {
-        let path = std::env::temp_dir().join(format!("corten-entry-{}", std::process::id()));
-        let store = Store::make(&path).unwrap();
+        let store = store("entry");
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -432,9 +545,10 @@ mod tests {
             let claims = ["a", "b"].map(|id| {
                 let store = &store;
                 scope.spawn(move || {
-                    let (id, record) = (Id::new(id).unwrap(), record(id));
+                    let (record, config) = (from_value(old(id)).unwrap(), from_value(old(id)).unwrap());
+                    let id = Id::new(id).unwrap();
                     for _ in 0..500 {
-                        let (entry, lock) = store.claim(&id, &record).unwrap();
+                        let (entry, lock) = store.claim(&id, &record, &config).unwrap();
                         store.release(&id, &entry).unwrap();
                         drop(lock);
                     }
@@ -445,6 +559,6 @@ mod tests {
             assert!(results.iter().all(Result::is_ok));
         });
         // Only an empty directory goes.
-        std::fs::remove_dir(&path).unwrap();
+        std::fs::remove_dir(&store.path).unwrap();
     }
 }

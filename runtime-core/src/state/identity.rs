@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
+use nix::sys::stat::fstat;
 use nix::sys::statfs::{FsType, fstatfs};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,11 @@ impl Identity {
         Self::of(pid, sys::pidfd_open(pid)?)
     }
 
+    /// Whether it is that of a process of this boot.
+    pub(crate) fn is_of_this_boot(&self) -> Result<bool, Errno> {
+        Ok(boot_id()? == self.boot)
+    }
+
     /// A pidfd of the process, if it lives: not ended, not a zombie, not another one with its pid.
     pub(crate) fn open(&self) -> Result<Option<OwnedFd>, Errno> {
         let pidfd = match sys::pidfd_open(self.pid) {
@@ -54,11 +60,11 @@ impl Identity {
             Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
             Err(errno) => return Err(errno),
         };
-        let same = match Mark::of(self.pid, &pidfd) {
-            Ok(mark) => mark == self.mark && boot_id()? == self.boot,
-            Err(Errno::ESRCH | Errno::ENOENT) => false,
-            Err(errno) => return Err(errno),
-        };
+        let same = self.is_of_this_boot()?
+            && match self.mark.is_of(self.pid, &pidfd) {
+                Err(Errno::ESRCH | Errno::ENOENT) => false,
+                answer => answer?,
+            };
         Ok((same && !ended(&pidfd, PollTimeout::ZERO)?).then_some(pidfd))
     }
 }
@@ -66,8 +72,20 @@ impl Identity {
 impl Mark {
     fn of(pid: i32, pidfd: impl AsFd) -> Result<Self, Errno> {
         if fstatfs(&pidfd)?.filesystem_type() == FsType(PIDFS as _) {
-            return Ok(Self::Pidfs(nix::sys::stat::fstat(&pidfd)?.st_ino));
+            return Ok(Self::Pidfs(fstat(&pidfd)?.st_ino));
         }
+        Self::started(pid)
+    }
+
+    /// Whether it is that of a process of this boot, which has one kernel only: where there was pidfs there still is.
+    fn is_of(&self, pid: i32, pidfd: impl AsFd) -> Result<bool, Errno> {
+        match self {
+            Self::Pidfs(inode) => Ok(fstat(&pidfd)?.st_ino == *inode),
+            Self::Started(_) => Ok(Self::started(pid)? == *self),
+        }
+    }
+
+    fn started(pid: i32) -> Result<Self, Errno> {
         let stat = procfs::read_short(&format!("{pid}/stat"))?;
         // The name of the program, in parentheses, may itself hold blanks and parentheses.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);

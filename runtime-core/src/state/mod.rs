@@ -10,4 +10,4 @@ mod record;
 
 pub(crate) use entry::{Entry, Lock, Store};
 pub(crate) use identity::Identity;
-pub(crate) use record::{Creator, Init, Record, RootMount, VERSION};
+pub(crate) use record::{Creator, Init, KeptConfig, Record, RootMount, VERSION};

@@ -1,5 +1,7 @@
-//! The record of a container: what the operations after `create` need, since the bundle may have changed or gone.
+//! What is written down of a container, since the bundle may have changed or gone: a short record, which every operation reads, and
+//! what is kept of the config, which may be long and is written once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -8,13 +10,16 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::Identity;
 use crate::cgroup;
-use crate::config::{Hooks, MemoryPolicy, Personality, Process, Resources, Seccomp};
+use crate::config::{Hooks, MemoryPolicy, Personality, Process, Resources, Seccomp, is_default};
 use crate::container::Resctrl;
 use crate::error::Error;
 use crate::plan::IdMaps;
 
 /// The version of the record that this library writes; it reads all older ones.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+
+/// From this version on what is kept of the config is a file of its own; before, it was part of the record.
+const CONFIG_APART: u32 = 2;
 
 /// A container as it is written down.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,9 +35,12 @@ pub(crate) struct Record {
     pub(crate) bundle: PathBuf,
     /// The root file system's directory.
     pub(crate) rootfs: PathBuf,
-    /// `annotations` of the config.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) annotations: BTreeMap<String, String>,
+    /// There are annotations in what is kept of the config.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) annotated: bool,
+    /// Its profile of system calls leaves some to an agent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) notifies: bool,
     /// Who makes it; absent once it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) creator: Option<Creator>,
@@ -47,13 +55,11 @@ pub(crate) struct Record {
     /// Its class of service, if it asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resctrl: Option<Resctrl>,
-    /// `process` of the config: what `exec` starts from.
-    pub(crate) process: Process,
     /// `hooks` of the config: those that run after `create`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) hooks: Hooks,
     /// The environment of hooks that give none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) hook_env: Vec<String>,
     /// `CLONE_NEW*` bits of the namespaces that it does not share with the runtime: what `exec` joins.
     pub(crate) namespaces: u32,
@@ -66,22 +72,46 @@ pub(crate) struct Record {
     /// The label of its file systems.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mount_label: Option<String>,
-    /// The execution domain of its processes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) personality: Option<Personality>,
-    /// The memory policy of its processes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) memory_policy: Option<MemoryPolicy>,
     /// It has a pid namespace of its own, so that all its processes end with its first one.
     pub(crate) own_pid_namespace: bool,
+}
+
+impl Record {
+    /// What is kept of the config is part of this record's file.
+    pub(super) fn holds_config(&self) -> bool {
+        self.version < CONFIG_APART
+    }
+
+    /// Fills in what a record with all of the config in it did not have to say.
+    pub(super) fn complete(&mut self, config: &KeptConfig<'_>) {
+        self.annotated = !config.annotations.is_empty();
+        self.notifies = config.notifies();
+    }
+}
+
+/// What `exec`, hooks and the state document need of the config.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KeptConfig<'a> {
+    /// `annotations`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) annotations: Cow<'a, BTreeMap<String, String>>,
+    /// `process`: what `exec` starts from.
+    pub(crate) process: Cow<'a, Process>,
+    /// The execution domain of its processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) personality: Option<Cow<'a, Personality>>,
+    /// The memory policy of its processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_policy: Option<Cow<'a, MemoryPolicy>>,
     /// Its processes stay in the session keyring of whoever starts them.
     pub(crate) no_new_keyring: bool,
-    /// `linux.seccomp` of the config, for `exec`. Left as it is: it is long, and nobody else reads it.
+    /// `linux.seccomp`, for `exec`. Left as it is: it is long, and nobody else reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seccomp: Option<Box<RawValue>>,
 }
 
-impl Record {
+impl KeptConfig<'_> {
     /// A profile as it is written down.
     pub(crate) fn keep_profile(profile: &Seccomp) -> Result<Box<RawValue>, Error> {
         to_raw_value(profile).map_err(Self::no_profile)
@@ -94,7 +124,7 @@ impl Record {
     }
 
     /// The profile leaves system calls to an agent. Not parsed for that: the name means nothing else anywhere in it.
-    pub(crate) fn notifies(&self) -> bool {
+    fn notifies(&self) -> bool {
         self.seccomp.as_ref().is_some_and(|kept| kept.get().contains("\"SCMP_ACT_NOTIFY\""))
     }
 

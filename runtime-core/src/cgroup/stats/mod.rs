@@ -58,8 +58,7 @@ enum Place<'a> {
 
 /// Reads all figures of a cgroup.
 pub(super) fn of(saved: &Saved) -> Result<Stats, Error> {
-    let open = |group: &Group| group.find()?.ok_or_else(|| Error::Gone { path: group.full_path() });
-    let dirs: Vec<Dir> = saved.groups.iter().map(open).collect::<Result<_, _>>()?;
+    let dirs: Vec<Dir> = saved.groups.iter().map(Group::existing).collect::<Result<_, _>>()?;
     let dir = |fits: &dyn Fn(&Group) -> bool| {
         saved.groups.iter().zip(&dirs).find(|(group, _)| fits(group)).map(|(_, dir)| dir)
     };

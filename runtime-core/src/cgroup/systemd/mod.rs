@@ -70,7 +70,7 @@ pub fn plan_scope(layout: &Layout, scope: &Scope<'_>) -> Result<Saved, Error> {
     for hierarchy in layout.hierarchies() {
         let mut group = Group { hierarchy: hierarchy.clone(), path: path.clone(), made: 0 };
         if !group.is_systemds() {
-            group.made = missing(&group.root()?, &path)?;
+            group.made = missing(group.root()?.as_ref(), &path)?;
         }
         groups.push(group);
     }
@@ -192,10 +192,9 @@ impl Manager for Systemd {
         // Not before: systemd removes what is empty of the scope's path in the hierarchies of version 1, and takes processes out.
         self.files.make(|group| !group.is_systemds())?;
         self.files.take();
-        let dirs = self.files.dirs()?;
-        self.files.limit(&request, resources, &dirs)?;
-        self.files.filter_devices(&dirs, &request)?;
-        self.files.enter(pid, &dirs)
+        self.files.limit(&request, resources)?;
+        self.files.filter_devices(&request)?;
+        self.files.enter(pid)
     }
 
     fn update(&mut self, changes: &Resources) -> Result<(), Error> {
@@ -240,10 +239,6 @@ impl Manager for Systemd {
 
     fn thaw(&self) -> Result<(), Error> {
         self.files.thaw()
-    }
-
-    fn is_frozen(&self) -> Result<bool, Error> {
-        self.files.is_frozen()
     }
 
     fn stats(&self) -> Result<Stats, Error> {
