@@ -242,7 +242,10 @@ impl Init {
             }
             Step::Sethostname { name } => sys::sethostname(name.bytes()).map(drop),
             Step::Setdomainname { name } => sys::setdomainname(name.bytes()).map(drop),
-            Step::LoopbackUp {} => net::loopback_up(),
+            Step::LoopbackUp {} => net::loopback_up(&net::loopback_socket()?),
+            Step::LendLoopback {} => {
+                self.link.tell(Tag::Loopback, self.step, 0, Some(&net::loopback_socket()?))
+            }
             Step::NewSession {} => sys::setsid().map(drop),
             Step::OpenConsole { columns, rows, uid, bind } => {
                 let console = Console { columns, rows, uid, bind };

@@ -19,7 +19,7 @@ mod link;
 mod mask;
 pub(crate) mod mount;
 mod mountinfo;
-mod net;
+pub(crate) mod net;
 pub(crate) mod nr;
 mod passwd;
 mod path;

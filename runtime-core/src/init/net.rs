@@ -6,10 +6,14 @@ use super::sys::{self, Fd};
 
 const IFF_UP: u16 = 1;
 
-/// Brings the loopback interface up.
-pub(crate) fn loopback_up() -> Result<()> {
-    let socket = sys::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC)?;
-    sys::raise_interface(&socket, b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0", IFF_UP)
+/// A socket for the loopback interface of this network namespace.
+pub(crate) fn loopback_socket() -> Result<Fd> {
+    sys::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC)
+}
+
+/// Brings the loopback interface up, in the namespace that the socket is of.
+pub(crate) fn loopback_up(socket: &Fd) -> Result<()> {
+    sys::raise_interface(socket, b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0", IFF_UP)
 }
 
 /// A netlink socket for the interfaces of this network namespace.

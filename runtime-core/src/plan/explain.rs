@@ -174,7 +174,7 @@ fn doing(step: &Step<'_>) -> String {
         Step::MoveRoot { .. } => "unable to move the root filesystem".into(),
         Step::Sethostname { name } => about("unable to set the host name", name),
         Step::Setdomainname { name } => about("unable to set the domain name", name),
-        Step::LoopbackUp {} => "unable to bring the loopback interface up".into(),
+        Step::LoopbackUp {} | Step::LendLoopback {} => "unable to bring the loopback interface up".into(),
         Step::OpenConsole { .. } => "unable to open the terminal".into(),
         Step::SessionKeyring { .. } => "unable to join a session keyring".into(),
         Step::OwnStdio { .. } => "unable to own the standard streams".into(),

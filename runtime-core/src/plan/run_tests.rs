@@ -103,7 +103,8 @@ fn run(plan: &Plan, sources: &Sources<'_>) -> Result<String, StepError> {
                 child.channel.send(Order::Proceed).unwrap();
             }
             Tag::Failed => failed = Some(plan.explain(&message.report)),
-            Tag::Terminal | Tag::Accepted | Tag::Listener | Tag::Netlink | Tag::Tree | Tag::Tolerated => {}
+            Tag::Terminal | Tag::Accepted | Tag::Listener | Tag::Netlink | Tag::Tree => {}
+            Tag::Tolerated | Tag::Loopback => {}
         }
     }
     let mut text = String::new();

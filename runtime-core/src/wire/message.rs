@@ -59,6 +59,8 @@ numbered! {
         Tree = 9,
         /// A step did without what the kernel refused, which is told as in `Failed`; init goes on.
         Tolerated = 10,
+        /// The descriptor is a socket of the container's network namespace, by which the host side brings the loopback interface up.
+        Loopback = 11,
     }
 
     /// What went wrong in a step.

@@ -310,6 +310,8 @@ steps! {
     }
     /// Brings the loopback interface up.
     31 LoopbackUp {}
+    /// Sends a socket ([`Tag::Loopback`]), by which the host side brings the loopback interface up while init goes on.
+    82 LendLoopback {}
     /// `setsid(2)`.
     32 NewSession {}
     /// Opens a pty in the root's devpts, sends the master ([`Tag::Terminal`]), and makes the slave standard input, output
