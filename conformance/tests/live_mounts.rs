@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use conformance::{Container, Output, Sandbox, corten_only, kernel, sandbox};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::races::rounds;
@@ -127,6 +128,34 @@ fn all_are_made_or_none() {
         output.report()
     );
     assert_eq!(kernel::read(format!("/proc/{}/mounts", c.pid())), before);
+}
+
+#[test]
+fn what_was_made_goes_with_a_helper_that_is_killed() {
+    corten_only!();
+    let t = sandbox!();
+    let (bundle, list) = prepared(&t);
+    let many = bundle.inside("/many");
+    fs::create_dir(&many).unwrap();
+    (0..5_000).for_each(|number| fs::write(many.join(number.to_string()), "").unwrap());
+    let c = t.launch(&bundle);
+    let before = kernel::read(format!("/proc/{}/mounts", c.pid()));
+    // The last one takes its time.
+    let slow = json!({"destination": "/many", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]});
+    let list = json!([list[0], list[1], list[2], slow]);
+    let flags = ["--log-format", "json", "mounts", "add", c.id(), "-"];
+    let adding = t.runtime(flags).input(list.to_string()).spawn();
+    let parent = adding.pid().to_string();
+    let children = || kernel::Process::all().into_iter().filter(|process| process.status("PPid") == parent);
+    conformance::wait_until("the copy", || {
+        let copies =
+            |process: &kernel::Process| process.descriptors().iter().any(|(_, path)| path.ends_with("many"));
+        children().find(copies).map(|helper| helper.signal(Signal::SIGKILL)).is_some()
+    });
+    adding.wait().fails_with(1, "ended without a word");
+    assert_eq!(kernel::read(format!("/proc/{}/mounts", c.pid())), before);
+    c.force_delete();
+    t.assert_clean();
 }
 
 #[test]

@@ -36,9 +36,10 @@ impl Container {
         let _lock = self.entry.lock_exclusive()?;
         let record = self.entry.read()?;
         sources_outside(mounts, &record)?;
-        self.change_mounts(&record, mounts, plan::mounts_added).inspect_err(|error| {
-            let made = mounts.get(..failed_at(error)).unwrap_or_default();
-            if let Err(error) = self.change_mounts(&record, made, plan::mounts_removed) {
+        let mut made = 0;
+        self.change_mounts(&record, mounts, plan::mounts_added, || made += 1).inspect_err(|_| {
+            let made = mounts.get(..made).unwrap_or_default();
+            if let Err(error) = self.change_mounts(&record, made, plan::mounts_removed, || {}) {
                 log::warn!("after a failure: {error}");
             }
         })
@@ -50,11 +51,17 @@ impl Container {
     /// As [`add_mounts`](Self::add_mounts); where a destination is no mount those after it are gone.
     pub fn remove_mounts(&self, mounts: &[Mount]) -> Result<(), Error> {
         let _lock = self.entry.lock_exclusive()?;
-        self.change_mounts(&self.entry.read()?, mounts, plan::mounts_removed)
+        self.change_mounts(&self.entry.read()?, mounts, plan::mounts_removed, || {})
     }
 
-    /// Runs a plan in the container's mount namespace.
-    fn change_mounts(&self, record: &Record, mounts: &[Mount], planner: Planner) -> Result<(), Error> {
+    /// Runs a plan in the container's mount namespace; `made` is told of each mount that is there.
+    fn change_mounts(
+        &self,
+        record: &Record,
+        mounts: &[Mount],
+        planner: Planner,
+        mut made: impl FnMut(),
+    ) -> Result<(), Error> {
         if mounts.is_empty() {
             return Ok(());
         }
@@ -83,7 +90,10 @@ impl Container {
             Sources { container: Some(init.as_fd()), proc: Some(host.proc()), ..Sources::default() };
         let payload = Payload { stdio: None, inherit: &[] };
         let mut child = launch::launch(&plan, &sources, &payload).map_err(Error::Sources)?;
-        let done = handshake::until_ready(&mut child, &plan, None, |_, _| Ok(()));
+        let done = handshake::until_ready(&mut child, &plan, None, |_, _| {
+            made();
+            Ok(())
+        });
         // It has nothing more to do, and may be gone already.
         end(&child);
         done.map(drop).map_err(|stop| match stop {
@@ -114,11 +124,4 @@ fn sources_outside(mounts: &[Mount], record: &Record) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// The place in the list of the mount that failed, where the ones before it were made.
-fn failed_at(error: &Error) -> usize {
-    let Error::Mounts(error) = error else { return 0 };
-    let place = error.pointer.as_ref().and_then(|pointer| pointer.split('/').nth(1)?.parse().ok());
-    place.unwrap_or(0)
 }

@@ -11,7 +11,7 @@ use super::namespaces::{MOUNT, USER};
 use super::paths::below;
 use super::{Error, Facts, IdMaps, join};
 use crate::config::Mount;
-use crate::wire::{Step, Str};
+use crate::wire::{Point, Step, Str};
 
 /// File systems that show what the container's masks and read-only paths hide, or depend on which process mounts them.
 const OF_KERNEL: [&str; 5] = ["proc", "sysfs", "cgroup", "cgroup2", "mqueue"];
@@ -74,6 +74,8 @@ pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> R
             }
             None => return refuse("type", "the filesystem type is missing"),
         }
+        // Whoever ends init meanwhile, the host side knows what to take back.
+        builder.add(entry.at.clone(), Step::Rendezvous { point: Point::Mounted as u32 });
     }
     builder.add("", Step::AwaitStart { gate: None });
     Ok(builder.finish())
