@@ -312,6 +312,47 @@ fn a_users_own_systemd_makes_the_cgroup() {
     assert!(!scope.exists());
 }
 
+/// Nobody is born in the cgroup from outside the user's own services; systemd takes in what belongs to the user.
+#[test]
+fn exec_as_another_user_from_elsewhere_gets_into_the_cgroup() {
+    corten_only!();
+    let t = sandbox!();
+    let Some((user, bus)) = user_with_systemd().filter(|_| View::host_is_v2()) else {
+        skip!("no user's systemd with cgroups of version 2 runs here");
+    };
+    let Some((_, first)) = user_with_subordinate_ids().filter(|(other, _)| *other == user) else {
+        skip!("the user has no subordinate ids, or newuidmap is not installed");
+    };
+    let Some(home) = Home::new(&t, user) else { return };
+    let mut bundle = home.bundle("exec sleep 1000");
+    let id = t.id();
+    // The user is root inside, or somebody else.
+    for (root, own) in [(0, 0), (0, 1000)] {
+        let map = match own {
+            0 => {
+                json!([{"containerID": 0, "hostID": user, "size": 1}, {"containerID": 1, "hostID": first, "size": 2000}])
+            }
+            own => {
+                json!([{"containerID": 0, "hostID": first, "size": own}, {"containerID": own, "hostID": user, "size": 1}])
+            }
+        };
+        bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+        bundle.set("/linux/cgroupsPath", format!(":ct:{id}")).set("/linux/resources/pids/limit", 20).write();
+        let corten = |args: &[&str]| {
+            let command = home.corten(["--systemd-cgroup"]).args(args);
+            command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", bus.display())).run()
+        };
+        corten(&["run", "--detach", "--bundle", dir(&bundle), &id]).ok();
+        for who in [root, 1000] {
+            let name = format!("{who}:{who}");
+            let shown =
+                corten(&["exec", "--user", &name, &id, "sh", "-c", "id -u; cat /proc/self/cgroup"]).ok();
+            assert_eq!(shown, format!("{who}\n0::/\n"));
+        }
+        corten(&["delete", "--force", &id]).ok();
+    }
+}
+
 #[test]
 fn subordinate_ids_are_mapped_by_newuidmap() {
     corten_only!();

@@ -21,6 +21,7 @@ use crate::plan::{self, HookState, Plan, StepError};
 use crate::seccomp;
 use crate::state::{KeptConfig, Lock, Record, RootMount};
 use crate::sys;
+use crate::wire::Point;
 
 /// How a process is executed in a container.
 #[derive(Debug, Default)]
@@ -212,17 +213,16 @@ impl Joining<'_> {
     /// Where the process cannot be born in the container's cgroup: systemd may move it there while it waits. To go without the
     /// cgroup is of no matter where that limits nothing.
     fn run_outside(&self, cgroup: &dyn Manager, refused: StepError) -> Result<Prepared, Error> {
-        let prepared = self.run(&Placement::default())?;
-        let moved = prepared.child.as_ref().map_or(Ok(false), |child| cgroup.move_by_manager(child.pid));
-        match moved {
-            Ok(true) => Ok(prepared),
+        let placement = Placement { moved: true, ..Placement::default() };
+        self.run_with(&placement, |pid| match cgroup.move_by_manager(pid) {
+            Ok(true) => Ok(()),
             _ if cgroup::limits_nothing(&self.record.resources) => {
                 log::debug!("not in the container's cgroup: {refused}");
-                Ok(prepared)
+                Ok(())
             }
-            Ok(false) => Err(Error::Enter(refused)),
+            Ok(false) => Err(Error::Enter(refused.clone())),
             Err(error) => Err(error.into()),
-        }
+        })
     }
 
     /// The container's root, where it is not that of its mount namespace.
@@ -242,6 +242,15 @@ impl Joining<'_> {
     }
 
     fn run(&self, placement: &Placement) -> Result<Prepared, Error> {
+        self.run_with(placement, |_| Ok(()))
+    }
+
+    /// The same; `adopt` moves a process that waits for it into the container's cgroup.
+    fn run_with(
+        &self,
+        placement: &Placement,
+        adopt: impl Fn(i32) -> Result<(), Error>,
+    ) -> Result<Prepared, Error> {
         let host = Host::get()?;
         let join = plan::JoinOptions {
             id: &self.record.id,
@@ -252,6 +261,7 @@ impl Joining<'_> {
             personality: self.config.personality.as_deref(),
             memory_policy: self.config.memory_policy.as_deref(),
             born_in_cgroup: placement.into.is_some(),
+            moved: placement.moved && placement.into.is_none(),
             cgroup_files: placement.files.len(),
             no_new_keyring: self.config.no_new_keyring,
             extra_env: &self.options.extra_env,
@@ -271,6 +281,7 @@ impl Joining<'_> {
         let mut child = launch::launch(&plan, &sources, &payload)?;
         let ready = handshake::until_ready(&mut child, &plan, None, |call, child| match call {
             Call::Cloned => Ok(launch::set_limits(child.pid, plan.host())?),
+            Call::At(Point::Born) => adopt(child.pid),
             Call::At(_) | Call::Networked(_) | Call::Opened(..) => Ok(()),
             Call::Listens(listener) => self
                 .seccomp

@@ -146,6 +146,8 @@ pub struct JoinOptions<'a> {
     pub memory_policy: Option<&'a MemoryPolicy>,
     /// The process is born in the container's cgroup.
     pub born_in_cgroup: bool,
+    /// The host side has init moved into the container's cgroup, which the process inherits.
+    pub moved: bool,
     /// The number of files through which it enters its cgroup.
     pub cgroup_files: usize,
     /// The process keeps the caller's session keyring.
@@ -272,6 +274,10 @@ pub fn process(process: &Process, facts: &Facts, options: &JoinOptions<'_>) -> R
     builder.add("", Step::ResetSignals {});
     schedule::initial_affinity(&mut builder, process.exec_cpu_affinity.as_ref());
     let in_user_namespace = options.namespaces & USER != 0;
+    if options.moved {
+        // As long as it has its caller's user: systemd moves nobody else's processes.
+        builder.add("", Step::Rendezvous { point: Point::Born as u32 });
+    }
     // A privileged caller needs no user namespace to enter the others, but the cgroup takes no clone of somebody else's root.
     let user = if facts.may_mount { options.namespaces & USER } else { 0 };
     // Where cgroups are delegated to namespaces (nsdelegate, systemd's way of mounting them), nobody is cloned from outside a cgroup

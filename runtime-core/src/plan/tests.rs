@@ -505,6 +505,7 @@ fn join() -> JoinOptions<'static> {
         namespaces: namespaces::MOUNT | PID,
         chroot: false,
         born_in_cgroup: true,
+        moved: false,
         cgroup_files: 0,
         no_new_keyring: false,
         extra_env: &[],
@@ -520,6 +521,7 @@ fn exec() {
     let options = JoinOptions {
         namespaces: USER | namespaces::MOUNT,
         born_in_cgroup: false,
+        moved: false,
         cgroup_files: 2,
         ..join()
     };
