@@ -75,6 +75,26 @@ fn a_user_runs_a_container() {
     assert_eq!(fs::read_dir(t.path("run/corten")).unwrap().count(), 0, "the state is gone");
 }
 
+/// Those of the container have another user for whom the user's own rights reach.
+#[test]
+fn a_host_that_hides_processes_of_others() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(home) = Home::new(&t, USER) else { return };
+    let hiding = "mount -t proc -o hidepid=invisible none /proc && exec \"$@\"";
+    let corten = |args: &[&str]| {
+        let command = home.corten([]).args(args);
+        command.wrap(["unshare", "-m", "--propagation", "private", "sh", "-c", hiding, "sh"]).run()
+    };
+    let bundle = home.bundle("exec sleep 1000");
+    bundle.write();
+    corten(&["run", "--detach", "--bundle", dir(&bundle), "hidden"]).ok();
+    assert!(corten(&["list"]).ok().contains("running"));
+    assert_eq!(corten(&["exec", "hidden", "cat", "/proc/1/comm"]).ok(), "sleep\n");
+    assert!(corten(&["ps", "hidden"]).ok().contains("sleep"));
+    corten(&["delete", "--force", "hidden"]).ok();
+}
+
 #[test]
 fn network_namespaces_of_a_user() {
     corten_only!();
