@@ -1,5 +1,6 @@
 //! What the container's state keeps of its cgroup: enough to find and to remove it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -101,9 +102,13 @@ impl Saved {
     }
 
     /// The part that is the container's own: after a failed `create` there may be directories of others.
-    pub(super) fn owned(&self) -> Self {
-        let own = self.groups.iter().filter(|group| self.taken || group.made > 0);
-        Self { groups: own.cloned().collect(), ..self.clone() }
+    pub(super) fn owned(&self) -> Cow<'_, Self> {
+        let is_own = |group: &&Group| self.taken || group.made > 0;
+        if self.groups.iter().all(|group| is_own(&group)) {
+            return Cow::Borrowed(self);
+        }
+        let own = self.groups.iter().filter(is_own);
+        Cow::Owned(Self { groups: own.cloned().collect(), ..self.clone() })
     }
 
     /// The number of files through which the first process will enter it.

@@ -2,6 +2,7 @@
 //! so does an empty string where only a name makes sense; a key that stands twice in a map is an error.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -95,11 +96,12 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueMap<V> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
         let mut map = BTreeMap::new();
         while let Some(key) = access.next_key::<String>()? {
-            if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("duplicate key `{key}`")));
+            match map.entry(key) {
+                Entry::Occupied(entry) => {
+                    return Err(A::Error::custom(format_args!("duplicate key `{}`", entry.key())));
+                }
+                Entry::Vacant(entry) => _ = entry.insert(access.next_value()?),
             }
-            let value = access.next_value()?;
-            map.insert(key, value);
         }
         Ok(map)
     }
