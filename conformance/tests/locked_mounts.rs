@@ -268,3 +268,32 @@ fn a_bind_without_the_mounts_below_is_refused() {
     }
     t.assert_clean();
 }
+
+/// A runtime that is root of a user namespace only, where a limit lets no further one be made: one that is there can be joined, but
+/// no source of a mount be opened for it.
+#[test]
+fn a_limit_of_user_namespaces() {
+    corten_only!();
+    let t = sandbox!();
+    let source = t.path("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), "content").unwrap();
+    let mut bundle = t.bundle();
+    bundle.remove("/linux/resources").set("/root/readonly", false).args(["cat", "/mnt/file"]);
+    bundle.set("/mounts", json!([{"destination": "/proc", "type": "proc", "source": "proc"}]));
+    bundle.join_namespace("user", "/proc/self/fd/9").mount("/mnt", "bind", &source, &["rbind"]);
+    for (limit, allowed) in [(9, true), (1, false)] {
+        let script = format!(
+            "unshare --user --map-root-user sleep 9 & until [ $(readlink /proc/$!/ns/user) != $(readlink /proc/$$/ns/user) ] \
+             && grep -q . /proc/$!/gid_map; do :; done; exec 9< /proc/$!/ns/user; kill $!; echo {limit} > /proc/sys/user/max_user_namespaces; exec \"$@\""
+        );
+        let wrapper = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"];
+        let output = t.on_bundle(["run"], &bundle, &t.id()).wrap(wrapper).run();
+        if allowed {
+            assert_eq!(output.ok(), "content");
+        } else {
+            output.fails_with(1, "a limit of user.max_*_namespaces is reached");
+        }
+    }
+    t.assert_clean();
+}
