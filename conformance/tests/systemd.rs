@@ -116,6 +116,25 @@ fn a_scope_with_its_limits() {
     t.assert_clean();
 }
 
+/// systemd writes to the files of a scope that changes, a moment after it has answered, and has its own idea of them.
+#[test]
+fn limits_that_systemd_does_not_know_survive_an_update() {
+    let t = sandbox!();
+    needs_systemd!();
+    if !View::host_is_v2() {
+        skip!("systemd has other files in version 1");
+    }
+    let c = launch(&t, &bundle(&t, &t.id()));
+    let limit = c.init().cgroup("").unwrap().join("cpu.max");
+    for period in [50_000, 90_000, 60_000, 80_000] {
+        t.runtime(["update", "--cpu-period", &period.to_string(), c.id()]).run().ok();
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(kernel::read(&limit), format!("max {period}"));
+    }
+    c.force_delete();
+    t.assert_clean();
+}
+
 /// systemd has a part of the hierarchies of version 1, and removes what it finds empty in the others.
 #[test]
 fn a_scope_of_version_1() {

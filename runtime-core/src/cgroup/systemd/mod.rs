@@ -206,13 +206,16 @@ impl Manager for Systemd {
         }
         let name = Value::string(&*self.unit.name);
         let body = Body::default().with(&name).with(&Value::Bool(true)).with_properties(&properties);
-        match bus.manager("SetUnitProperties", body) {
-            Ok(_) => Ok(()),
-            Err(failure) => {
-                self.files.restore(former);
-                Err(failure.during(format!("change {}", self.unit.name)))
-            }
+        if let Err(failure) = bus.manager("SetUnitProperties", body) {
+            self.files.restore(former);
+            return Err(failure.during(format!("change {}", self.unit.name)));
         }
+        // systemd writes to the files too, between this answer and its next, and not all that was asked for: a period without
+        // a quota becomes its own default.
+        let name = Body::default().with(&name);
+        bus.manager("GetUnit", name)
+            .map_err(|failure| failure.during(format!("look at {}", self.unit.name)))?;
+        self.files.replace(changes).map(drop)
     }
 
     fn placement(&self, sub_cgroups: &[SubCgroup]) -> Result<Placement, Error> {
