@@ -297,13 +297,10 @@ fn status(entry: &Entry, record: &Record) -> Result<(Status, Option<OwnedFd>), E
     if cgroup::is_frozen(&record.cgroup)? {
         return Ok((Status::Paused, Some(pidfd)));
     }
-    // Once the gate has gone, so has init, even if an agent lets it wait before it executes the payload.
-    if !entry.has(GATE) {
-        return Ok((Status::Running, Some(pidfd)));
-    }
     let status = match runs_image(init.identity.pid, init.image) {
-        Ok(true) => Status::Created,
-        Ok(false) => Status::Running,
+        Ok(true) if entry.has(GATE) => Status::Created,
+        // Once the gate has gone, so has init, even if an agent lets it wait before it executes the payload.
+        Ok(_) => Status::Running,
         // Init is closed to an unprivileged caller where it has joined a user namespace, and so may its payload be: the gate tells.
         Err(Errno::EACCES) if gate::is_open(&entry.short_path(GATE)).map_err(failed)? => Status::Created,
         Err(Errno::EACCES) => Status::Running,
