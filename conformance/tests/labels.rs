@@ -165,6 +165,24 @@ fn selinux_labels_are_where_the_peers_have_them() {
     }
 }
 
+/// A mount with a label in its options, as mount(8) takes it.
+#[test]
+fn a_mount_may_have_a_label_of_its_own() {
+    let t = sandbox!();
+    if !enforces_selinux() {
+        skip!("{NO_SELINUX}");
+    }
+    let mut bundle = labelled(&t);
+    if is_peer() {
+        bundle.remove("/linux/mountLabel"); // the peers give the kernel both, which it refuses
+    }
+    bundle.set("/root/readonly", false);
+    let own = "system_u:object_r:container_file_t:s0:c3,c4";
+    bundle.mount("/own", "tmpfs", "tmpfs", &["nosuid", &format!("context=\"{own}\""), "size=1m"]);
+    let c = t.launch(&bundle);
+    assert_eq!(label_of(&t, &c, "/own"), own);
+}
+
 #[test]
 fn selinux_denies_what_is_another_containers() {
     let t = sandbox!();

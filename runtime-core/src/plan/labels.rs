@@ -49,6 +49,14 @@ impl Payload<'_> {
     }
 }
 
+/// Options that give a file system, or what is in it, an SELinux label.
+const LABELS: [&str; 4] = ["context=", "fscontext=", "defcontext=", "rootcontext="];
+
+/// Whether an option of a mount is one of those.
+pub(super) fn is_label(option: &str) -> bool {
+    LABELS.iter().any(|label| option.starts_with(label))
+}
+
 /// The label of the container's mounts.
 #[derive(Clone, Copy)]
 pub(super) struct MountLabel<'a> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::builder::{Bind, Builder};
 use super::idmap::UserIds;
-use super::labels::MountLabel;
+use super::labels::{self, MountLabel};
 use super::namespaces::{MOUNT, Namespaces};
 use super::options::{self, READ_ONLY, SUPERBLOCK};
 use super::paths::{below, clean, within};
@@ -243,6 +243,8 @@ impl<'a> Entry<'a> {
         label: Option<MountLabel<'_>>,
         running: bool,
     ) -> Result<Option<Deferred>, Error> {
+        // A label of the mount's own is the one that it gets.
+        let label = label.filter(|_| !self.settings().into_iter().any(labels::is_label));
         let context = label.and_then(|label| label.context(fstype));
         let attribute = label.and_then(|label| label.attribute(fstype));
         let mut words = self.settings();
@@ -332,13 +334,15 @@ impl<'a> Entry<'a> {
     }
 
     /// The filesystem's own options, one by one: mount(2) takes them with commas between them, so one word of the
-    /// configuration may hold several. A backslash takes the comma its meaning, as overlayfs has it.
+    /// configuration may hold several. A backslash takes the comma its meaning, as overlayfs has it; so do quotes, as
+    /// SELinux has it for labels.
     pub(super) fn settings(&self) -> Vec<&'a str> {
         let mut settings = Vec::new();
         for word in &self.options.data {
-            let mut escaped = false;
+            let (mut escaped, mut quoted) = (false, false);
             let parts = word.split(move |letter| {
-                let separates = letter == ',' && !escaped;
+                quoted ^= letter == '"';
+                let separates = letter == ',' && !escaped && !quoted;
                 escaped = letter == '\\' && !escaped;
                 separates
             });
@@ -369,9 +373,12 @@ fn layers(setting: Setting<'_>) -> Vec<Setting<'_>> {
     lower.chain(parts.map(|path| layer("datadir+", path))).collect()
 }
 
-/// One option of a filesystem.
+/// One option of a filesystem. The quotes around a label are not part of it.
 pub(super) fn setting(word: &str) -> Setting<'_> {
     match word.split_once('=') {
+        Some((key, value)) if labels::is_label(word) => {
+            Setting { key: Str::from(key), value: Some(Str::from(value.trim_matches('"'))) }
+        }
         Some((key, value)) => Setting { key: Str::from(key), value: Some(Str::from(value)) },
         None => Setting { key: Str::from(word), value: None },
     }

@@ -210,6 +210,7 @@ fn labels_of_security_modules() {
             json!([
                 {"destination": "/proc", "type": "proc"},
                 {"destination": "/tmp", "type": "tmpfs", "options": ["size=1m"]},
+                {"destination": "/own", "type": "tmpfs", "options": ["nosuid", "context=\"u:r:o:s0:c3,c4\",size=2m"]},
                 {"destination": "/once", "type": "tmpfs", "options": ["iversion"]}
             ]),
         ),
@@ -218,6 +219,7 @@ fn labels_of_security_modules() {
     let lines = [
         "MountFs fstype=\"proc\" options=[] target=\"/proc\"",
         "options=[\"size=1m\",\"context=u:r:f:s0:c1,c2\"]",
+        "options=[\"context=u:r:o:s0:c3,c4\",\"size=2m\"]",
         "data=\"context=\\\"u:r:f:s0:c1,c2\\\"\"",
         "WriteOwn proc=\"fd 2\" path=\"attr/keycreate\" value=\"u:r:t:s0:c1,c2\"  <- /process/selinuxLabel",
         "SessionKeyring",
