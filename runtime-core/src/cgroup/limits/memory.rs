@@ -73,7 +73,7 @@ pub(super) fn v2(memory: &Memory) -> Result<Vec<Setting>, Error> {
 pub(in crate::cgroup) fn check_usage(memory: &Memory, usage: i64) -> Result<(), Error> {
     for (pointer, limit) in [(LIMIT, given(memory.limit)), (SWAP, given(memory.swap))] {
         if let Some(limit) = limit.filter(|limit| (0..usage).contains(limit)) {
-            let reason = format!("{limit} is less than the {usage} bytes in use");
+            let reason = format!("rejecting memory limit {limit}: it is less than the {usage} bytes in use");
             return Err(Error::Value { pointer: pointer.into(), reason });
         }
     }

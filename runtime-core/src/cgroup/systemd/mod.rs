@@ -200,6 +200,11 @@ impl Manager for Systemd {
     fn update(&mut self, changes: &Resources) -> Result<(), Error> {
         let mut bus = Bus::connect(&self.unit.bus)?;
         let former = self.files.replace(changes)?;
+        if properties::idle_has_weight(changes) {
+            log::warn!(
+                "unable to apply both a CPU weight (or shares) and cpu.idle: an idle cgroup has no weight of its own"
+            );
+        }
         let properties = properties::of(changes, self.is_v1());
         if properties.is_empty() {
             return Ok(());
@@ -215,7 +220,7 @@ impl Manager for Systemd {
         let name = Body::default().with(&name);
         bus.manager("GetUnit", name)
             .map_err(|failure| failure.during(format!("look at {}", self.unit.name)))?;
-        self.files.replace(changes).map(drop)
+        self.files.replace(&properties::beyond(changes)).map(drop)
     }
 
     fn placement(&self, sub_cgroups: &[SubCgroup]) -> Result<Placement, Error> {

@@ -3,13 +3,31 @@
 
 use super::message::{Property, Value};
 use crate::cgroup::limits;
-use crate::config::Resources;
+use crate::config::{Cpu, Resources};
 
 /// No limit.
 const INFINITY: u64 = u64::MAX;
 
 /// What the kernel takes where a quota comes without its period.
 const USUAL_PERIOD: u64 = 100_000;
+
+/// What systemd's files say otherwise than was asked for once it has written them: all but a quota, which it rounds and would round again.
+pub(super) fn beyond(resources: &Resources) -> Resources {
+    let mut rest = resources.clone();
+    if let Some(cpu) = rest.cpu.as_mut().filter(|cpu| given(cpu.quota).is_some_and(|quota| quota > 0)) {
+        (cpu.quota, cpu.period) = (None, None);
+    }
+    rest.unified.retain(|file, value| file != "cpu.max" || value.trim().starts_with("max"));
+    rest
+}
+
+/// Whether a cgroup is to be idle and to have a weight, which it then does not have.
+pub(super) fn idle_has_weight(resources: &Resources) -> bool {
+    let by_fields = |cpu: &Cpu| cpu.idle == Some(1) && given(cpu.shares).is_some();
+    let unified = |file: &str| resources.unified.get(file).map(|value| value.trim());
+    resources.cpu.as_ref().is_some_and(by_fields)
+        || unified("cpu.idle") == Some("1") && unified("cpu.weight").is_some()
+}
 
 /// The properties for these limits in the version of cgroups that systemd works with.
 pub(super) fn of(resources: &Resources, v1: bool) -> Vec<Property> {
@@ -190,6 +208,33 @@ mod tests {
             ]
         );
         assert_eq!(shown(r#"{"cpu": {"quota": 1500}}"#, false), ["CPUQuotaPerSecUSec=20000"]);
+    }
+
+    #[test]
+    fn an_idle_cgroup_has_no_weight() {
+        for (resources, clash) in [
+            (r#"{"cpu": {"idle": 1, "shares": 5}}"#, true),
+            (r#"{"cpu": {"idle": 1}}"#, false),
+            (r#"{"cpu": {"idle": 0, "shares": 5}}"#, false),
+            (r#"{"unified": {"cpu.idle": "1", "cpu.weight": "8"}}"#, true),
+            (r#"{"unified": {"cpu.idle": "0", "cpu.weight": "8"}}"#, false),
+        ] {
+            assert_eq!(idle_has_weight(&serde_json::from_str(resources).unwrap()), clash, "{resources}");
+        }
+    }
+
+    #[test]
+    fn a_quota_is_left_as_systemd_rounds_it() {
+        for (given, left) in [
+            (r#"{"cpu": {"quota": 500000, "period": 900000}}"#, r#"{"cpu": {}}"#),
+            (r#"{"cpu": {"quota": -1, "period": 900000}}"#, r#"{"cpu": {"quota": -1, "period": 900000}}"#),
+            (r#"{"cpu": {"period": 50000}}"#, r#"{"cpu": {"period": 50000}}"#),
+            (r#"{"unified": {"cpu.max": "5 50", "pids.max": "1"}}"#, r#"{"unified": {"pids.max": "1"}}"#),
+            (r#"{"unified": {"cpu.max": "max 50"}}"#, r#"{"unified": {"cpu.max": "max 50"}}"#),
+        ] {
+            let parse = |text| serde_json::from_str::<Resources>(text).unwrap();
+            assert_eq!(beyond(&parse(given)), parse(left), "{given}");
+        }
     }
 
     #[test]
