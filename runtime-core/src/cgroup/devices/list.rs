@@ -105,14 +105,15 @@ impl List {
         Ok(())
     }
 
-    /// One exception has to cover all of a request, so a narrow one repeats what wider ones say;
-    /// one that says no more than a wider one is left out.
+    /// One exception has to cover all of a request, so a narrow one repeats what wider ones say of reading and writing, which are
+    /// asked for together; one that says no more than a wider one is left out.
     fn simplify(&mut self) {
         let all = self.exceptions.clone();
         for exception in &mut self.exceptions {
             let wider = all.iter().filter(|other| other.covers(exception) && !exception.covers(other));
             let access = wider.fold(0, |access, other| access | other.access);
-            exception.access = if exception.access & !access == 0 { 0 } else { exception.access | access };
+            exception.access =
+                if exception.access & !access == 0 { 0 } else { exception.access | access & (READ | WRITE) };
         }
         self.exceptions.retain(|exception| exception.access != 0);
     }
@@ -165,6 +166,14 @@ mod tests {
         assert!(!list.allow);
         assert_eq!(lines[..3], ["c *:* m", "b *:* m", "c 1:3 rwm"]);
         assert_eq!(lines.len(), 10);
+    }
+
+    /// Nobody asks for mknod(2) and reading at once.
+    #[test]
+    fn a_narrow_rule_does_not_repeat_the_right_to_make_nodes() {
+        let narrow = Rule::allow(BLOCK, Some(8), Some(20), READ | WRITE);
+        let list = List::new(&[[narrow].as_slice(), &DEFAULTS].concat()).unwrap();
+        assert_eq!(list.lines().next().unwrap(), "b 8:20 rw");
     }
 
     #[test]
