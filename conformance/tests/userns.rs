@@ -214,10 +214,21 @@ fn mappings_must_be_those_of_the_joined_namespace() {
 fn bad_mappings_are_named() {
     corten_only!();
     let t = sandbox!();
+    let first = json!({"containerID": 0, "hostID": FIRST, "size": 65_536});
     let rows = [
         ("/linux/uidMappings", json!([]), "/linux/uidMappings"),
         ("/linux/uidMappings/0/size", json!(0), "/linux/uidMappings/0/size"),
         ("/linux/gidMappings/0/hostID", json!(u32::MAX), "/linux/gidMappings/0/hostID"),
+        (
+            "/linux/uidMappings",
+            json!([first, {"containerID": 10, "hostID": 300_000, "size": 9}]),
+            "/linux/uidMappings/1/containerID",
+        ),
+        (
+            "/linux/gidMappings",
+            json!([first, {"containerID": 70_000, "hostID": FIRST + 5, "size": 9}]),
+            "/linux/gidMappings/1/hostID",
+        ),
         ("/process/user/uid", json!(70_000), "/process/user/uid"),
         ("/process/user/additionalGids", json!([1, 65_536]), "/process/user/additionalGids/1"),
     ];
