@@ -59,6 +59,27 @@ fn every_command_works_without_a_procfs_of_the_hosts() {
     }
 }
 
+/// In a pid namespace with the procfs of the one around it, the container's pids are there those of strangers.
+#[test]
+fn a_procfs_of_another_pid_namespace_is_none() {
+    corten_only!();
+    let t = sandbox!();
+    let (mut bundle, id) = (t.bundle(), t.id());
+    bundle.set("/process/oomScoreAdj", 7).script("cat /proc/self/oom_score_adj; exec sleep 1000");
+    let code = format!(
+        "\"$@\" create --bundle '{}' {id} && \"$@\" start {id} && \"$@\" list && \"$@\" exec {id} cat /proc/1/comm && \
+         \"$@\" ps --format json {id}; \"$@\" delete --force {id}",
+        bundle.write().dir().display()
+    );
+    let in_pid_namespace = ["unshare", "-mpf", "--propagation", "private", "sh", "-c", &code, "sh"];
+    let output = t.runtime([""; 0]).wrap(in_pid_namespace).run();
+    let stdout = output.ok();
+    for expected in ["7\n", "running", "sleep\n["] {
+        assert!(stdout.contains(expected), "{expected}: {}", output.report());
+    }
+    t.assert_clean();
+}
+
 /// Where none can be made either, one error says so.
 #[test]
 fn a_host_without_a_procfs_is_told() {

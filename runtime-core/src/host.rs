@@ -31,7 +31,7 @@ pub enum Error {
     Kernel(String),
     /// `/proc` is something else.
     #[error(
-        "/proc is not the root of a whole procfs: mount one there (one for the runtime alone is refused: {})",
+        "/proc is not the root of a whole procfs of this pid namespace: mount one there (one for the runtime alone is refused: {})",
         crate::error::errno_text(*.0)
     )]
     NotProc(Errno),

@@ -1,4 +1,4 @@
-//! The host's procfs: `/proc`, or a private instance where something else stands there.
+//! The host's procfs, with the pids of this process's pid namespace: `/proc`, or a private instance where something else stands there.
 
 use std::iter;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
@@ -38,7 +38,7 @@ fn get() -> Result<&'static Procfs, Errno> {
 
 fn find() -> Result<Procfs, Errno> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let public = nix::fcntl::open("/proc", flags, Mode::empty()).ok().filter(is_whole);
+    let public = nix::fcntl::open("/proc", flags, Mode::empty()).ok().filter(is_own);
     if let Some(root) = public {
         return Ok(Procfs { root, mounted: true });
     }
@@ -46,15 +46,17 @@ fn find() -> Result<Procfs, Errno> {
     let flags = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
     let private = mount::new_with(c"proc", None, iter::empty(), flags as u32);
     let root = private.map_err(|fault| Errno::from_raw(fault.value() as i32))?;
-    log::debug!("/proc is no whole procfs: a private one is used in its place");
+    log::debug!("/proc is no whole procfs of this pid namespace: a private one is used in its place");
     Ok(Procfs { root: sys::adopt(root), mounted: false })
 }
 
-/// Whether this is the root of a procfs, and of one that shows more than processes.
-fn is_whole(root: &OwnedFd) -> bool {
+/// Whether this is the root of a procfs, of one that shows more than processes, and these by the pids that this process knows: in one of
+/// another pid namespace they are those of strangers.
+fn is_own(root: &OwnedFd) -> bool {
     fstatfs(root).is_ok_and(|fs| fs.filesystem_type() == PROC_SUPER_MAGIC)
         && fstat(root).is_ok_and(|stat| stat.st_ino == ROOT_INODE)
         && fstatat(root, "sys", AtFlags::empty()).is_ok()
+        && readlinkat(root, "self").is_ok_and(|pid| pid == unistd::getpid().to_string().as_str())
 }
 
 /// Its root.
