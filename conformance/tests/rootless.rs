@@ -75,6 +75,28 @@ fn a_user_runs_a_container() {
     assert_eq!(fs::read_dir(t.path("run/corten")).unwrap().count(), 0, "the state is gone");
 }
 
+/// As `su` and cron leave it.
+#[test]
+fn a_user_without_a_runtime_directory_is_told() {
+    corten_only!();
+    let t = sandbox!();
+    let Some(home) = Home::new(&t, USER) else { return };
+    let bundle = home.bundle("true");
+    // The machine's own state root, whether it is there or not, is one of the test's own.
+    let script = "mount -t tmpfs -o mode=755 none /run && mkdir -m 700 /run/corten && exec \"$@\"";
+    let without = |args: &[&str]| {
+        let command = home.corten([]).args(args).env("XDG_RUNTIME_DIR", "");
+        command.wrap(["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"]).run()
+    };
+    for args in [&["run", "--bundle", dir(&bundle), "one"][..], &["list"], &["state", "one"]] {
+        let output = without(args);
+        output.fails_with(1, "permission denied");
+        output.fails_with(1, "XDG_RUNTIME_DIR is not set: set it, or name a directory with --root");
+    }
+    let root = t.path("run");
+    without(&["--root", root.to_str().unwrap(), "run", "--bundle", dir(&bundle), "one"]).ok();
+}
+
 /// Those of the container have another user for whom the user's own rights reach.
 #[test]
 fn a_host_that_hides_processes_of_others() {

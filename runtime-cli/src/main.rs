@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let program = words.pop().unwrap_or_default();
     let (flags, action) = flags::command_line(&program, &arguments);
     let outcome = Globals::new(&flags, descriptors).and_then(|globals| match action {
-        Ok(action) => perform(&globals, action),
+        Ok(action) => perform(&globals, action).map_err(|failure| globals.root.explain(failure)),
         Err(usage) => Err(explain(usage)?),
     });
     match outcome {

@@ -5,9 +5,10 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::geteuid;
 
-use crate::failure::Failure;
+use crate::failure::{Detail, Failure};
 
 const DEFAULT: &str = "/run/corten";
 const NAME: &str = "corten";
@@ -43,6 +44,20 @@ impl Root {
     /// Whether `--root` asked for it.
     pub(crate) fn is_given(&self) -> bool {
         matches!(self, Self::Given(_))
+    }
+
+    /// Says to an unprivileged user who may not use the machine's root where else there could be one.
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        let denied = |detail: &Detail| detail.errno == Some(Errno::EACCES as i32) && detail.hint.is_none();
+        let concerned = matches!(self, Self::System) && is_rootless() && failure.message.contains(DEFAULT);
+        match failure.detail {
+            Some(detail) if concerned && denied(&detail) => {
+                let hint =
+                    Some("XDG_RUNTIME_DIR is not set: set it, or name a directory with --root".to_owned());
+                Failure { detail: Some(Detail { hint, ..detail }), ..failure }
+            }
+            _ => failure,
+        }
     }
 
     /// Makes what a new container needs beyond that which the library makes: in `$XDG_RUNTIME_DIR` the sticky bit keeps
