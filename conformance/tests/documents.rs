@@ -19,13 +19,37 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
+/// Whether a file has a test of this name: a function with the attribute, or one that `views!` makes tests of.
 fn exists(test: &str) -> bool {
     let Some((place, name)) = test.rsplit_once("::") else { return false };
     let file = match place.contains('/') {
         true => tree().join(place),
         false => tree().join(format!("conformance/tests/{place}.rs")),
     };
-    fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {name}(")))
+    fs::read_to_string(file).is_ok_and(|text| has_test(&text, name))
+}
+
+fn has_test(text: &str, name: &str) -> bool {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let is_function = |line: &&str| {
+        line.strip_prefix("fn ").and_then(|rest| rest.split_once('(')).is_some_and(|(fun, _)| fun == name)
+    };
+    let Some(at) = lines.iter().position(is_function) else { return false };
+    let attributes =
+        lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+    let views = text.split("views!(").skip(1).filter_map(|rest| rest.split_once(')'));
+    let mut viewed = views.flat_map(|(names, _)| names.split(',').map(str::trim));
+    attributes.into_iter().any(|line| *line == "#[test]") || viewed.any(|view| view == name)
+}
+
+#[test]
+fn a_test_is_more_than_a_function() {
+    let text = "views!(one, two);\n fn one(view: View) {}\n#[test]\n/// Why\nfn three() {}\nfn four() {}\n// fn five() {}";
+    for (name, is) in
+        [("one", true), ("two", false), ("three", true), ("four", false), ("five", false), ("on", false)]
+    {
+        assert_eq!(has_test(text, name), is, "{name}");
+    }
 }
 
 #[test]
