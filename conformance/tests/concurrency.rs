@@ -1,5 +1,6 @@
 //! Many containers at a time, and many commands upon one.
 
+use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -44,10 +45,15 @@ fn more_are_listed_than_there_are_descriptors(view: View) {
     let bundle = t.share(&base);
     let containers: Vec<_> = (0..24).map(|_| t.create(&bundle)).collect();
     t.runtime(["pause", containers[0].id()]).run().ok();
+    let broken = t.state_root().join("broken");
+    fs::create_dir(&broken).unwrap();
+    fs::write(broken.join("state.json"), "{").unwrap();
     let descriptors = if is_peer() { 64 } else { 16 };
     let list = |format| {
         let limit = format!("ulimit -n {descriptors}");
-        t.runtime(["list", "--format", format]).after(&limit).run().ok()
+        let output = t.runtime(["list", "--format", format]).after(&limit).run();
+        assert!(output.stderr().contains("load container broken: "), "{}", output.report());
+        output.ok()
     };
     let table = list("table");
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
@@ -62,6 +68,8 @@ fn more_are_listed_than_there_are_descriptors(view: View) {
         let row = [c.id(), &c.pid().to_string(), status];
         assert!(rows.iter().any(|cells| cells[..3] == row), "{row:?}: {table}");
     }
+    assert_eq!((states.len(), rows.len()), (24, 25));
+    fs::remove_dir_all(&broken).unwrap();
 }
 
 fn one_id_for_sixty_four_creators(view: View) {
