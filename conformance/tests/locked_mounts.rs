@@ -284,8 +284,9 @@ fn a_limit_of_user_namespaces() {
     bundle.join_namespace("user", "/proc/self/fd/9").mount("/mnt", "bind", &source, &["rbind"]);
     for (limit, allowed) in [(9, true), (1, false)] {
         let script = format!(
-            "unshare --user --map-root-user sleep 9 & until [ $(readlink /proc/$!/ns/user) != $(readlink /proc/$$/ns/user) ] \
-             && grep -q . /proc/$!/gid_map; do :; done; exec 9< /proc/$!/ns/user; kill $!; echo {limit} > /proc/sys/user/max_user_namespaces; exec \"$@\""
+            "unshare --user --map-root-user sleep 30 & i=0; \
+             until [ $(readlink /proc/$!/ns/user) != $(readlink /proc/$$/ns/user) ] && grep -q . /proc/$!/gid_map; \
+             do i=$((i + 1)); [ $i -lt 1000 ] || exit 9; sleep 0.01; done; exec 9< /proc/$!/ns/user; kill $!; echo {limit} > /proc/sys/user/max_user_namespaces; exec \"$@\""
         );
         let wrapper = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"];
         let output = t.on_bundle(["run"], &bundle, &t.id()).wrap(wrapper).run();

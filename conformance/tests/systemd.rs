@@ -124,11 +124,13 @@ fn limits_that_systemd_does_not_know_survive_an_update() {
     if !View::host_is_v2() {
         skip!("systemd has other files in version 1");
     }
-    let c = launch(&t, &bundle(&t, &t.id()));
+    let name = t.id();
+    let c = launch(&t, &bundle(&t, &name));
     let limit = c.init().cgroup("").unwrap().join("cpu.max");
     for period in [50_000, 90_000, 60_000, 80_000] {
         t.runtime(["update", "--cpu-period", &period.to_string(), c.id()]).run().ok();
-        std::thread::sleep(Duration::from_millis(300));
+        // It writes to the files of its units before it turns to another question.
+        property(&t, &format!("ct-{name}.scope"), "CPUQuotaPeriodUSec");
         assert_eq!(kernel::read(&limit), format!("max {period}"));
     }
     c.force_delete();

@@ -233,7 +233,6 @@ fn a_large_caller_pays_no_more_than_a_small_one() {
     assert!(extra < Duration::from_millis(1), "{small:?} became {large:?} in a caller of 1 GB");
 }
 
-/// The kernel reaps the children of such a caller, and their pidfds remember how they ended.
 #[test]
 fn a_container_that_its_creator_alone_can_start() {
     if let Some(reason) = missing() {
@@ -279,6 +278,7 @@ fn a_container_that_its_creator_alone_can_start() {
     container.delete().unwrap();
 }
 
+/// The kernel reaps the children of such a caller, and their pidfds remember how they ended.
 #[test]
 fn a_caller_that_ignores_its_children() {
     if let Some(reason) = missing().or_else(|| (kernel() < (6, 15)).then_some("needs Linux 6.15")) {
