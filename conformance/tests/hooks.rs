@@ -157,6 +157,33 @@ fn each_runs_in_its_namespaces() {
     }
 }
 
+/// Hooks that come before the pivot put files and mounts into the root, as those of GPU vendors do. From `create` on it is read-only:
+/// in between there is nobody in the container but init.
+#[test]
+fn a_read_only_root_is_written_by_hooks_of_create_alone() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    let root = bundle.rootfs();
+    for kind in ["prestart", "createRuntime", "createContainer"] {
+        bundle
+            .push(&format!("/hooks/{kind}"), shell(&format!("echo {kind} >> '{}/written'", root.display())));
+    }
+    fs::create_dir(root.join("mnt")).unwrap();
+    bundle.push("/hooks/createContainer", shell(&format!("mount -t tmpfs hook '{}/mnt'", root.display())));
+    bundle.push("/hooks/startContainer", shell("touch /written && touch /late; true"));
+    bundle.args(["sleep", "1000"]);
+    let c = t.create(&bundle);
+    let mounts = c.init().file("mountinfo");
+    assert!(kernel::mount_at(&mounts, "/").options.contains(&"ro".to_owned()), "{mounts}");
+    assert_eq!(kernel::mount_at(&mounts, "/mnt").source, "hook");
+    c.start();
+    assert_eq!(c.shell("cat /written"), "prestart\ncreateRuntime\ncreateContainer\n");
+    assert!(c.exec(["touch", "/written"]).stderr().contains("Read-only file system"));
+    assert!(!root.join("late").exists());
+    c.force_delete();
+    t.assert_clean();
+}
+
 #[test]
 fn arguments_and_environment_are_exactly_the_configured_ones() {
     let t = sandbox!();

@@ -210,6 +210,24 @@ fn mappings_must_be_those_of_the_joined_namespace() {
     assert!(stderr.contains("/linux/gidMappings") && stderr.contains("0     100000      65536"), "{stderr}");
 }
 
+/// The pipes between the runtime in the foreground and the process become the process's: it may open them again.
+#[test]
+fn standard_streams_belong_to_the_process() {
+    let t = sandbox!();
+    for user in [0, 7] {
+        let mut bundle = t.bundle();
+        mapped(&mut bundle, 0);
+        bundle.set("/process/user", json!({"uid": user, "gid": user}));
+        bundle.script(
+            "stat -L -c '%F %u' /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2; echo again > /proc/self/fd/1; exec cat",
+        );
+        let output = t.on_bundle(["run"], &bundle, &t.id()).input("input").run();
+        let pipe = format!("fifo {user}\n");
+        assert_eq!(output.ok(), format!("{}again\ninput", pipe.repeat(3)), "{}", output.report());
+    }
+    t.assert_clean();
+}
+
 #[test]
 fn bad_mappings_are_named() {
     corten_only!();
