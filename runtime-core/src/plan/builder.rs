@@ -160,9 +160,11 @@ struct Place {
 
 impl Plan {
     /// A plan of its program alone, for whoever starts a container that another process has created. Only steps after
-    /// the gate can fail then, so only they have an origin.
+    /// the gate can fail then, so only they have an origin. `None` for one of another version.
     pub fn of_program(program: Vec<u8>) -> Option<Self> {
-        let mut reader = Reader::new(program.get(size_of_val(&wire::VERSION)..)?);
+        let (version, body) = program.split_first_chunk()?;
+        let mut reader =
+            Reader::new((u32::from_le_bytes(*version) == wire::PROGRAM_VERSION).then_some(body)?);
         let mut steps = Vec::new();
         let (mut after_gate, mut hooks) = (false, 0..);
         while !reader.is_empty() {
@@ -242,7 +244,7 @@ pub(super) struct Builder {
 impl Builder {
     pub(super) fn new(host_opens: bool) -> Self {
         let mut program = Vec::with_capacity(4096);
-        program.put(&wire::VERSION.to_le_bytes());
+        program.put(&wire::PROGRAM_VERSION.to_le_bytes());
         let plan = Plan {
             program,
             steps: Vec::with_capacity(64),

@@ -43,7 +43,10 @@ impl Plan {
         let call = errno.and_then(|_| nr::name(report.call as usize));
         let message = match &step {
             Some(step) => self.message(step, report, call),
-            None => format!("init reports a step {number} that the plan does not have: {}", problem(report)),
+            None => {
+                let call = call.map(|call| format!("{call}: ")).unwrap_or_default();
+                format!("step {number} of a program that cannot be read here: {call}{}", problem(report))
+            }
         };
         StepError {
             pointer: self.origin(number).map(str::to_owned),

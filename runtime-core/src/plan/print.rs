@@ -74,7 +74,7 @@ impl Plan {
         });
         let descriptors = self.descriptors().iter().map(|descriptor| Json::from(descriptor.to_string()));
         json!({
-            "version": crate::wire::VERSION,
+            "version": crate::wire::PROGRAM_VERSION,
             "clone": names(self.namespaces(), &kinds()),
             "descriptors": descriptors.collect::<Vec<_>>(),
             "host": host(self),

@@ -142,7 +142,7 @@ impl Report {
 
     /// Reads a report; `None` where the bytes are not one of this version.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = of_version(bytes)?;
+        let mut reader = of_version(bytes, VERSION)?;
         let report = Self {
             tag: Tag::from_number(u32::decode(&mut reader)?)?,
             step: u32::decode(&mut reader)?,
@@ -166,7 +166,7 @@ impl Order {
 
     /// Reads an order; `None` where the bytes are not one of this version.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = of_version(bytes)?;
+        let mut reader = of_version(bytes, VERSION)?;
         let order = Self::from_number(u32::decode(&mut reader)?)?;
         reader.is_empty().then_some(order)
     }
@@ -182,7 +182,7 @@ fn encoded<const WORDS: usize, const SIZE: usize>(words: [u32; WORDS]) -> [u8; S
 }
 
 /// A reader of what stands behind the version, if that is this one.
-pub(super) fn of_version(bytes: &[u8]) -> Option<Reader<'_>> {
+pub(super) fn of_version(bytes: &[u8], version: u32) -> Option<Reader<'_>> {
     let mut reader = Reader::new(bytes);
-    (u32::decode(&mut reader)? == VERSION).then_some(reader)
+    (u32::decode(&mut reader)? == version).then_some(reader)
 }

@@ -1,11 +1,16 @@
 //! The steps of a plan, each written down once.
 
+use super::PROGRAM_VERSION;
 use super::field::{Attrs, Bytes, Fd, Field, List, Reader, Setting, Sink, Str, Value};
 use super::message::of_version;
 
 /// Defines [`Step`] with its encoding, so that a step is written down once.
 macro_rules! steps {
     ($($(#[$doc:meta])* $op:literal $name:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty),* $(,)? })*) => {
+        /// What a program of this version looks like, in the words below.
+        #[cfg(test)]
+        const LAYOUT: &str = concat!($($op, stringify!($name), $(stringify!($field), stringify!($ty),)*)*);
+
         /// One kernel action of the container side, with all its operands ready.
         #[derive(Clone, Copy)]
         pub enum Step<'a> {
@@ -492,9 +497,9 @@ steps! {
 /// The width of the field for init's pid in a hook's state document.
 pub const PID_WIDTH: usize = 10;
 
-/// The steps of a program, in their order; ends early at the first that cannot be decoded.
+/// The steps of a program of this version, in their order; ends early at the first that cannot be decoded.
 pub fn steps(program: &[u8]) -> Option<Steps<'_>> {
-    of_version(program).map(Steps)
+    of_version(program, PROGRAM_VERSION).map(Steps)
 }
 
 /// What [`steps`] returns: each step, or an error for one that is malformed.
@@ -519,3 +524,18 @@ impl<'a> Iterator for Steps<'a> {
 /// A step that cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is recorded here changes together with the version, or a new `start` misreads the programs of older containers.
+    #[test]
+    fn another_layout_is_another_version() {
+        let letters = LAYOUT.bytes().filter(|letter| !letter.is_ascii_whitespace());
+        let sum = letters.fold(0xcbf2_9ce4_8422_2325_u64, |sum, letter| {
+            (sum ^ u64::from(letter)).wrapping_mul(0x100_0000_01b3)
+        });
+        assert_eq!((PROGRAM_VERSION, sum), (2, 1_545_907_867_638_934_111));
+    }
+}

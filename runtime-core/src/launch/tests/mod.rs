@@ -34,7 +34,7 @@ impl Sink for Program {
 
 fn program(steps: &[Step<'_>]) -> Vec<u8> {
     let mut program = Program(Vec::new());
-    VERSION.encode(&mut program);
+    PROGRAM_VERSION.encode(&mut program);
     for step in steps {
         step.encode(&mut program);
     }

@@ -59,6 +59,16 @@ fn hooks_that_fail_are_named() {
 }
 
 #[test]
+fn a_program_of_another_release_leaves_the_bare_fault() {
+    let mut program = plan(small()).unwrap().program().to_vec();
+    program[0] += 1;
+    assert!(Plan::of_program(program).is_none());
+    let (tag, kind, call, value) = (Tag::Failed, Kind::Errno, libc::SYS_execve as u32, libc::ENOENT as u32);
+    let error = Plan::default().explain(&Report { tag, step: 7, kind, call, index: 0, value });
+    assert!(error.message.ends_with(": execve: no such file or directory"), "{}", error.message);
+}
+
+#[test]
 fn any_report_is_explained() {
     let plan = plan(small()).unwrap();
     for step in 0..plan.len() as u32 + 2 {
