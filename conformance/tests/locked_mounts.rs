@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use conformance::{Bundle, Container, Sandbox, corten_only, kernel, sandbox};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 /// Attributes of mounts, and what takes them away.
@@ -203,6 +204,34 @@ fn nothing_can_be_lifted_below() {
         assert!(text.contains(source.to_str().unwrap()), "{}", output.report());
         assert!(text.contains("operation not permitted"), "{}", output.report());
     }
+    t.assert_clean();
+}
+
+/// Here one of a file server that never says a word.
+#[test]
+fn a_source_that_does_not_answer_leaves_the_create_to_signals() {
+    corten_only!();
+    let t = sandbox!();
+    let dir = t.path("silent");
+    fs::create_dir(&dir).unwrap();
+    let mut bundle = bundle(&t, "true");
+    bundle.mount("/mnt", "bind", dir.join("below"), &["bind"]);
+    let options = "fd=9,rootmode=40000,user_id=0,group_id=0";
+    let silent = format!("exec 9<> /dev/fuse; mount -i -t fuse -o {options} none {}", dir.display());
+    let id = t.id();
+    let mut creating = t.on_bundle(["create"], &bundle, &id).wrap(with_mounts(&silent)).spawn();
+    let parent = creating.pid().to_string();
+    let children = || kernel::Process::all().into_iter().filter(|process| process.status("PPid") == parent);
+    let mut looking = None;
+    conformance::wait_until("the look at the source", || {
+        looking = children().find(|process| process.file("wchan").contains("fuse"));
+        looking.is_some()
+    });
+    creating.signal(Signal::SIGTERM);
+    conformance::wait_until("the end of create", || creating.is_over());
+    let looking = looking.unwrap();
+    conformance::wait_until("the end of its child", || !looking.is_alive());
+    t.runtime(["delete", "--force", &id]).run().ok();
     t.assert_clean();
 }
 

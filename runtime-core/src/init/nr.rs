@@ -47,6 +47,7 @@ numbers! {
     GETCWD "getcwd" 79 17
     GETDENTS64 "getdents64" 217 61
     GETPID "getpid" 39 172
+    GETPPID "getppid" 110 173
     IOCTL "ioctl" 16 29
     IOPRIO_SET "ioprio_set" 251 30
     KEYCTL "keyctl" 250 219

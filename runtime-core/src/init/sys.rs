@@ -131,6 +131,7 @@ calls! {
     FSMOUNT fsmount_raw(context: i32, flags: u32, attrs: u32);
     FSOPEN fsopen_raw(fstype: &CStr, flags: u32);
     GETPID getpid_raw();
+    GETPPID getppid_raw();
     IOPRIO_SET ioprio_set(which: u32, who: u32, priority: u32);
     KILL kill(pid: i32, signal: u32);
     MEMFD_CREATE memfd_create_raw(name: &CStr, flags: u32);
@@ -237,6 +238,10 @@ pub(crate) fn openat2(dir: i32, path: &CStr, flags: u32, resolve: u64) -> Result
 
 pub(crate) fn getpid() -> u32 {
     getpid_raw().unwrap_or(0) as u32
+}
+
+pub(crate) fn getppid() -> u32 {
+    getppid_raw().unwrap_or(0) as u32
 }
 
 /// Ends the process.

@@ -6,8 +6,9 @@
 #![allow(unsafe_code)]
 
 use std::arch::asm;
-use std::mem::MaybeUninit;
+use std::ffi::c_void;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
 
 use nix::errno::Errno;
 
@@ -16,6 +17,10 @@ use crate::init::{nr, sys};
 
 /// What a child does, by system calls alone; all that it works on was made before.
 pub(super) trait Work {
+    /// It may take long, so that a signal shall end the caller meanwhile; its child is born with the caller's mask of signals then,
+    /// otherwise with all blocked.
+    const INTERRUPTIBLE: bool;
+
     /// Its whole life.
     fn run(&mut self);
 }
@@ -34,8 +39,7 @@ pub(super) fn clone<W: Work>(
     cgroup: Option<BorrowedFd<'_>>,
     work: &mut W,
 ) -> Result<Born, Errno> {
-    let mut stack = Stack([MaybeUninit::uninit(); Stack::SIZE]);
-    let stack = stack.0.as_mut_ptr() as usize;
+    let stack = Stack::new()?;
     let mut pidfd = -1i32;
     let flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | flags;
     let place = cgroup.map_or(0, |_| CLONE_INTO_CGROUP);
@@ -43,25 +47,25 @@ pub(super) fn clone<W: Work>(
         flags: flags | CLONE_CLEAR_SIGHAND | place,
         pidfd: &raw mut pidfd as u64,
         exit_signal: SIGCHLD,
-        stack: stack as u64,
+        stack: stack.address as u64,
         stack_size: Stack::SIZE as u64,
         cgroup: cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
         ..CloneArgs::default()
     };
-    // No signal may run a handler of this program in the child.
-    let mask = sys::signal_mask(u64::MAX).map_err(|fault| Errno::from_raw(fault.value() as i32))?;
+    let mut blocked = if W::INTERRUPTIBLE { None } else { Some(Blocked::new()?) };
     // SAFETY: the arguments are of the given size and live through the call, as do stack and work. The call returns when the child
     // has its own memory or has ended, so that no two threads use the work at a time.
     let mut answer = unsafe { vfork(nr::CLONE3, &raw const args as usize, size_of::<CloneArgs>(), 0, work) };
     let mut in_cgroup = cgroup.is_some();
     if matches!(answer, Err(Errno::ENOSYS | Errno::EPERM)) && flags & 0xff == 0 {
         in_cgroup = false;
-        let (flags, top) = ((flags | SIGCHLD) as usize, stack + Stack::SIZE);
+        // The older call leaves this program's handlers to the child, in which none may run.
+        blocked = blocked.map_or_else(Blocked::new, Ok).map(Some)?;
+        let (flags, top) = ((flags | SIGCHLD) as usize, stack.address as usize + Stack::SIZE);
         // SAFETY: as above: the first call made no child; the older one takes the end of the stack and where to put the pidfd.
         answer = unsafe { vfork(nr::CLONE, flags, top, &raw mut pidfd as usize, work) };
     }
-    // Restoring a mask that was in force before cannot fail.
-    let _ = sys::signal_mask(mask);
+    drop(blocked);
     let pid = answer?;
     // SAFETY: the kernel has just made this descriptor for the clone; nobody else owns it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -94,17 +98,58 @@ unsafe fn vfork<W: Work>(number: usize, a: usize, b: usize, c: usize, work: *mut
     // SAFETY: as above.
     #[cfg(target_arch = "aarch64")]
     unsafe {
-        asm!("svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "br x21", "2:",
+        asm!("svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x0, x20", "blr x21", "brk #1", "2:",
             in("x8") number, inlateout("x0") a as isize => answer, in("x1") b, in("x2") c,
             in("x3") 0, in("x4") 0, in("x20") work, in("x21") entry);
     }
     if answer < 0 { Err(Errno::from_raw(-answer as i32)) } else { Ok(answer as i32) }
 }
 
-/// A stack for the child, in the frame of the caller, who needs nothing below it as long as the child does.
-#[repr(align(16))]
-struct Stack([MaybeUninit<u8>; Self::SIZE]);
+/// All signals of this thread, blocked.
+struct Blocked(u64);
+
+impl Blocked {
+    fn new() -> Result<Self, Errno> {
+        sys::signal_mask(u64::MAX).map(Self).map_err(|fault| Errno::from_raw(fault.value() as i32))
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // Restoring a mask that was in force before cannot fail.
+        let _ = sys::signal_mask(self.0);
+    }
+}
+
+/// A stack for the child, with a page below it that nothing may touch.
+struct Stack {
+    address: *mut c_void,
+}
 
 impl Stack {
-    const SIZE: usize = 16 * 1024;
+    const SIZE: usize = 64 * 1024;
+    /// A page on every kernel.
+    const GUARD: usize = 64 * 1024;
+
+    fn new() -> Result<Self, Errno> {
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let size = Self::GUARD + Self::SIZE;
+        // SAFETY: a new mapping touches none that exists.
+        let mapping = unsafe { libc::mmap(ptr::null_mut(), size, access, kind | libc::MAP_STACK, -1, 0) };
+        if mapping == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        // SAFETY: within the mapping, of which the guard is the first part.
+        let stack = Self { address: unsafe { mapping.byte_add(Self::GUARD) } };
+        // SAFETY: this part is the mapping's own and nothing is there yet.
+        Errno::result(unsafe { libc::mprotect(mapping, Self::GUARD, libc::PROT_NONE) })?;
+        Ok(stack)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the whole mapping, which nobody uses any more: the child has its own memory or has ended.
+        unsafe { libc::munmap(self.address.byte_sub(Self::GUARD), Self::GUARD + Self::SIZE) };
+    }
 }

@@ -38,7 +38,8 @@ pub(super) fn clone_all(places: &[Place], proc: BorrowedFd<'_>) -> Result<Vec<Sy
     let clones = run(CLONE_NEWUSER | CLONE_NEWNS, &mut copy).and_then(|()| {
         let namespace = answer(copy.namespace)?;
         let clones = places.iter().map(|_| None).collect();
-        let mut visit = CloneThere { namespace: namespace.raw(), places, entered: None, clones };
+        let (parent, namespace) = (std::process::id(), namespace.raw());
+        let mut visit = CloneThere { parent, namespace, places, entered: None, clones };
         run(0, &mut visit)?;
         answer(visit.entered)?;
         visit.clones.into_iter().collect::<Option<_>>().ok_or(KILLED)
@@ -68,6 +69,8 @@ struct CopyNamespace {
 }
 
 impl Work for CopyNamespace {
+    const INTERRUPTIBLE: bool = false;
+
     fn run(&mut self) {
         self.namespace = Some(sys::openat(self.proc, c"self/ns/mnt", O_CLOEXEC, 0));
     }
@@ -75,6 +78,8 @@ impl Work for CopyNamespace {
 
 /// Goes to the copy and clones there.
 struct CloneThere<'a> {
+    /// The pid of the caller.
+    parent: u32,
     namespace: i32,
     places: &'a [Place],
     entered: Option<SysResult<usize>>,
@@ -82,9 +87,15 @@ struct CloneThere<'a> {
 }
 
 impl Work for CloneThere<'_> {
+    // A path may lead to a file system that does not answer.
+    const INTERRUPTIBLE: bool = true;
+
     fn run(&mut self) {
-        // A path may lead to a file system that does not answer.
         let _ = sys::prctl(Control::SetPdeathsig, SIGKILL, 0, 0, 0);
+        if sys::getppid() != self.parent {
+            // The caller has ended before that.
+            return;
+        }
         let entered = sys::setns(self.namespace, CLONE_NEWNS as u32);
         self.entered = Some(entered);
         if entered.is_ok() {

@@ -140,6 +140,9 @@ struct Task<'a> {
 }
 
 impl Work for Task<'_> {
+    // Init does not heed signals until it is ready.
+    const INTERRUPTIBLE: bool = false;
+
     fn run(&mut self) {
         self.ran = true;
         self.fault = Some(match prepare(self) {
