@@ -1,11 +1,16 @@
 //! `features`: a container uses each thing that it lists, and what it does not list is refused.
 
 use std::fs;
+use std::path::Path;
 use std::process;
 
 use conformance::kernel::Process;
-use conformance::{Bundle, Sandbox, corten_only, kernel, sandbox};
+use conformance::{Bundle, Sandbox, corten_only, kernel, note_skip, sandbox, skip};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+
+use crate::labels::{self, Profile};
+use crate::{netdevices, seccomp};
 
 fn features(t: &Sandbox) -> Value {
     serde_json::from_str(&t.bare(["features"]).run().ok()).unwrap()
@@ -28,16 +33,6 @@ fn findings(t: &Sandbox, bundle: &Bundle) -> Vec<String> {
     findings.iter().map(|finding| finding["pointer"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Each listed word is one that the check knows where it stands in a config, and no other is.
-fn is_judged_by(t: &Sandbox, words: &[String], place: &str, put: impl Fn(&mut Bundle, &str)) {
-    for (word, known) in words.iter().map(|word| (word.as_str(), true)).chain([("OF_THE_FUTURE", false)]) {
-        let mut bundle = t.bundle();
-        put(&mut bundle, word);
-        let findings = findings(t, &bundle);
-        assert_eq!(!findings.iter().any(|pointer| pointer == place), known, "{word}: {findings:?}");
-    }
-}
-
 #[test]
 fn hooks() {
     corten_only!();
@@ -58,17 +53,25 @@ fn hooks() {
     ran.sort();
     expected.sort();
     assert_eq!(ran, expected);
-    bundle.set("/hooks", json!({"ofTheFuture": []}));
-    assert_eq!(findings(&t, &bundle), ["/hooks/ofTheFuture"]);
+    for other in ["ofTheFuture", "preStart", "create", "createruntime", "postCreate", "start", "preStop"] {
+        assert!(!expected.iter().any(|kind| kind == other));
+        let hook =
+            json!({"path": "/bin/sh", "args": ["sh", "-c", format!("touch '{}'", t.path("ran").display())]});
+        bundle.set("/hooks", json!({other: [hook]}));
+        assert_eq!(findings(&t, &bundle), [format!("/hooks/{other}")]);
+        t.run(&bundle).ok();
+        assert!(!t.path("ran").exists(), "{other} hooks are not in the list, but run");
+    }
 }
 
 #[test]
 fn namespaces() {
     corten_only!();
     let t = sandbox!();
-    for kind in list(&features(&t), "/linux/namespaces") {
+    let kinds = list(&features(&t), "/linux/namespaces");
+    for kind in &kinds {
         let mut bundle = t.bundle();
-        bundle.args(["sleep", "1000"]).without_namespace(&kind);
+        bundle.args(["sleep", "1000"]).without_namespace(kind);
         bundle.push("/linux/namespaces", json!({"type": kind}));
         if kind == "user" {
             let map = json!([{"containerID": 0, "hostID": 0, "size": 1000}]);
@@ -82,9 +85,27 @@ fn namespaces() {
         };
         assert_ne!(c.init().namespace(file), Process(process::id()).namespace(file), "{kind}");
     }
-    let mut bundle = t.bundle();
-    bundle.push("/linux/namespaces", json!({"type": "of_the_future"}));
-    assert!(t.refused_at(&bundle).starts_with("/linux/namespaces"));
+    // All that the kernel and other programs call them.
+    let names =
+        "cgroup ipc mount mnt net network pid pid_for_children time time_for_children user uts of_the_future";
+    for other in names.split(' ').filter(|name| !kinds.iter().any(|kind| kind == name)) {
+        let mut bundle = t.bundle();
+        bundle.push("/linux/namespaces", json!({"type": other}));
+        assert!(t.refused_at(&bundle).starts_with("/linux/namespaces"), "{other}");
+    }
+}
+
+/// What one could take for an option: each attribute with each prefix, and the words of mount(8) and of other runtimes. No
+/// filesystem has options of these names.
+fn plausible_options() -> Vec<String> {
+    let attributes = "suid dev exec atime diratime relatime strictatime symfollow sync async dirsync mand iversion lazytime acl \
+        bind private shared slave unbindable ro rw copyup idmap";
+    let words = "defaults remount loud silent quiet tmpcopyup copy-symlink src-nofollow dest-nofollow user nouser auto noauto \
+        nofail _netdev rec bind-nonrecursive z Z U x-mount.mkdir of_the_future";
+    let prefixed = attributes
+        .split_whitespace()
+        .flat_map(|word| ["", "no", "r", "rno"].map(|prefix| format!("{prefix}{word}")));
+    prefixed.chain(words.split_whitespace().map(str::to_owned)).collect()
 }
 
 #[test]
@@ -119,9 +140,12 @@ fn options_of_mounts() {
     assert_eq!(count, options.len() - 1, "all but the remount:\n{mounted}");
     c.force_delete();
 
-    let mut bundle = t.bundle();
-    bundle.mount("/mnt", "tmpfs", "tmpfs", &["of_the_future"]);
-    assert_eq!(t.refused_at(&bundle), "/mounts/7");
+    let base = t.bundle();
+    for other in plausible_options().iter().filter(|word| !options.contains(word)) {
+        let mut bundle = t.share(&base);
+        bundle.mount("/mnt", "tmpfs", "tmpfs", &[other]);
+        assert_eq!(t.refused_at(&bundle), "/mounts/7", "{other} is taken, but not in the list");
+    }
 }
 
 #[test]
@@ -140,7 +164,52 @@ fn capabilities() {
     let output = t.run(&bundle);
     assert_eq!(output.ok(), format!("CapEff:\t{own:016x}\n"));
     assert_eq!(output.stderr(), "", "none is unknown");
+    for other in ["CAP_OF_THE_FUTURE", "CAP_ALL", "ALL", "0"] {
+        bundle.capabilities(&[other]);
+        let output = t.run(&bundle);
+        assert_eq!(output.ok(), format!("CapEff:\t{:016x}\n", 0), "{other} is not in the list");
+        assert!(output.stderr().contains(other), "{}", output.report());
+    }
 }
+
+/// A list of the document, how a word of it gets into a bundle, where it stands there, and words that are in no list.
+type Words = (&'static str, fn(&mut Bundle, &str), &'static str, &'static [&'static str]);
+
+const FILTERS: [Words; 4] = [
+    (
+        "actions",
+        |bundle, word| {
+            bundle.set("/linux/seccomp/syscalls/0/action", word);
+        },
+        "/linux/seccomp/syscalls/0/action",
+        &["SCMP_ACT_OF_THE_FUTURE", "SCMP_ACT_USER_NOTIF", "SCMP_ACT_DENY", "scmp_act_allow", "ALLOW"],
+    ),
+    (
+        "operators",
+        |bundle, word| {
+            let arg = json!({"index": 0, "value": 1, "valueTwo": 1, "op": word});
+            bundle.push("/linux/seccomp/syscalls/0/args", arg);
+        },
+        "/linux/seccomp/syscalls/0/args/0/op",
+        &["SCMP_CMP_OF_THE_FUTURE", "SCMP_CMP_MASKED_NE", "SCMP_CMP_EQUAL", "EQ", "=="],
+    ),
+    (
+        "archs",
+        |bundle, word| {
+            bundle.push("/linux/seccomp/architectures", json!(word));
+        },
+        "/linux/seccomp/architectures/0",
+        &["SCMP_ARCH_OF_THE_FUTURE", "SCMP_ARCH_NATIVE", "SCMP_ARCH_RISCV32", "SCMP_ARCH_ALPHA", "x86_64"],
+    ),
+    (
+        "supportedFlags",
+        |bundle, word| {
+            bundle.push("/linux/seccomp/flags", json!(word));
+        },
+        "/linux/seccomp/flags/0",
+        &["SECCOMP_FILTER_FLAG_OF_THE_FUTURE", "SECCOMP_FILTER_FLAG_NEW_LISTENER", "LOG"],
+    ),
+];
 
 #[test]
 fn filters_of_system_calls() {
@@ -148,30 +217,31 @@ fn filters_of_system_calls() {
     let t = sandbox!();
     let features = features(&t);
     assert_eq!(features["linux"]["seccomp"]["enabled"], true);
-    let rule = |action: &str| json!([{"names": ["acct"], "action": action}]);
-    let allow = |syscalls: Value| json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": syscalls});
     let of = |field: &str| list(&features, &format!("/linux/seccomp/{field}"));
-    is_judged_by(&t, &of("actions"), "/linux/seccomp/syscalls/0/action", |bundle, word| {
-        bundle.set("/linux/seccomp", allow(rule(word)));
-        bundle.set("/linux/seccomp/listenerPath", "/run/agent");
-    });
-    is_judged_by(&t, &of("operators"), "/linux/seccomp/syscalls/0/args/0/op", |bundle, word| {
-        bundle.set("/linux/seccomp", allow(rule("SCMP_ACT_ERRNO")));
-        bundle.push(
-            "/linux/seccomp/syscalls/0/args",
-            json!({"index": 0, "value": 1, "valueTwo": 1, "op": word}),
-        );
-    });
-    is_judged_by(&t, &of("archs"), "/linux/seccomp/architectures/0", |bundle, word| {
-        bundle.set("/linux/seccomp", allow(rule("SCMP_ACT_ERRNO")));
-        bundle.push("/linux/seccomp/architectures", json!(word));
-    });
     let known = of("knownFlags");
-    is_judged_by(&t, &known, "/linux/seccomp/flags/0", |bundle, word| {
-        bundle.set("/linux/seccomp", allow(rule("SCMP_ACT_NOTIFY")));
-        bundle.set("/linux/seccomp/listenerPath", "/run/agent").push("/linux/seccomp/flags", json!(word));
-    });
     assert!(of("supportedFlags").iter().all(|flag| known.contains(flag)));
+    let (agent, path) = seccomp::agent(&t);
+    let mut base = t.bundle();
+    base.args(["grep", "Seccomp:", "/proc/self/status"]);
+    base.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": path}));
+    base.set("/linux/seccomp/syscalls", json!([{"names": ["acct"], "action": "SCMP_ACT_NOTIFY"}]));
+    for (field, put, ..) in FILTERS {
+        for word in of(field) {
+            let mut bundle = t.share(&base);
+            put(&mut bundle, &word);
+            assert_eq!(t.run(&bundle).ok(), "Seccomp:\t2\n", "{word}");
+        }
+    }
+    agent.signal(Signal::SIGKILL);
+    agent.wait();
+    for (field, put, place, others) in FILTERS {
+        for other in others {
+            assert!(!of(field).iter().any(|word| word == other), "{other}");
+            let mut bundle = t.share(&base);
+            put(&mut bundle, other);
+            assert_eq!(t.refused_at(&bundle), place, "{other} is not in the list");
+        }
+    }
 }
 
 #[test]
@@ -179,47 +249,129 @@ fn policies_of_memory() {
     corten_only!();
     let t = sandbox!();
     let features = features(&t);
-    let policy = json!({"mode": "MPOL_BIND", "nodes": "0"});
-    is_judged_by(
-        &t,
-        &list(&features, "/linux/memoryPolicy/modes"),
-        "/linux/memoryPolicy/mode",
-        |bundle, word| {
-            bundle.set("/linux/memoryPolicy", policy.clone()).set("/linux/memoryPolicy/mode", word);
-        },
-    );
-    is_judged_by(
-        &t,
-        &list(&features, "/linux/memoryPolicy/flags"),
-        "/linux/memoryPolicy/flags/0",
-        |bundle, word| {
-            bundle.set("/linux/memoryPolicy", policy.clone()).push("/linux/memoryPolicy/flags", json!(word));
-        },
-    );
+    let modes = list(&features, "/linux/memoryPolicy/modes");
+    let flags = list(&features, "/linux/memoryPolicy/flags");
+    let has_policies = Path::new("/proc/self/numa_maps").exists();
+    // Some have no nodes.
+    let nodes =
+        |mode: &str| if ["MPOL_DEFAULT", "MPOL_LOCAL"].contains(&mode) { Value::Null } else { json!("0") };
+    let policy = |mode: &str, flags: &[&str]| json!({"mode": mode, "nodes": nodes(mode), "flags": flags});
+    let mut policies: Vec<Value> = modes.iter().map(|mode| policy(mode, &[])).collect();
+    policies.extend(flags.iter().map(|flag| policy("MPOL_BIND", &[flag])));
+    for policy in policies {
+        let mut bundle = t.bundle();
+        bundle.set("/linux/memoryPolicy", policy.clone()).args(["true"]);
+        assert_eq!(findings(&t, &bundle), [""; 0], "{policy}");
+        if has_policies {
+            t.run(&bundle).ok();
+        } else {
+            assert_eq!(t.refused_at(&bundle), "/linux/memoryPolicy");
+        }
+    }
+    for (other, place) in [
+        (policy("MPOL_OF_THE_FUTURE", &[]), "/linux/memoryPolicy/mode"),
+        (policy("BIND", &[]), "/linux/memoryPolicy/mode"),
+        (policy("MPOL_BIND", &["MPOL_F_OF_THE_FUTURE"]), "/linux/memoryPolicy/flags/0"),
+        (policy("MPOL_BIND", &["MPOL_F_NODE"]), "/linux/memoryPolicy/flags/0"),
+    ] {
+        let mut bundle = t.bundle();
+        bundle.set("/linux/memoryPolicy", other.clone());
+        assert_eq!(t.refused_at(&bundle), place, "{other}");
+    }
+    if !has_policies {
+        skip!("this kernel has no policies of memory");
+    }
+}
+
+/// A bundle that uses a thing that is enabled or not, and what its payload says then.
+type Use = (&'static str, Bundle, &'static str);
+
+/// What can be used on every machine, and what on this one; the rest is skipped with its reason.
+fn uses(t: &Sandbox, profile: Option<&Profile>) -> Vec<Use> {
+    let bundle = |pointer: &str, value: Value, script: &str| {
+        let mut bundle = t.bundle();
+        bundle.set(pointer, value).script(script);
+        bundle
+    };
+    let map = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
+    let mapped = json!({
+        "destination": "/mapped", "source": t.dir(), "type": "bind", "options": ["bind"],
+        "uidMappings": map, "gidMappings": map
+    });
+    let mut mapping = t.bundle();
+    mapping.push("/mounts", mapped).set("/root/readonly", false).script("stat -c %u /mapped");
+    let mut uses: Vec<Use> = vec![("mountExtensions/idmap/enabled", mapping, "1000\n")];
+    match profile {
+        Some(profile) => {
+            let script = "touch /dev/shm/fine /dev/shm/denied 2>/dev/null; ls /dev/shm";
+            uses.push((
+                "apparmor/enabled",
+                bundle("/process/apparmorProfile", json!(profile.name), script),
+                "fine\n",
+            ));
+        }
+        None => note_skip(labels::NO_APPARMOR),
+    }
+    if labels::enforces_selinux() {
+        let script = "cat /proc/self/attr/current | tr -d '\\0'";
+        uses.push((
+            "selinux/enabled",
+            bundle("/process/selinuxLabel", json!(labels::PROCESS), script),
+            labels::PROCESS,
+        ));
+    } else {
+        note_skip(labels::NO_SELINUX);
+    }
+    if kernel::mounts(&Process(process::id()).file("mountinfo")).iter().any(|mount| mount.kind == "resctrl") {
+        uses.push((
+            "intelRdt/monitoring",
+            bundle("/linux/intelRdt", json!({"enableMonitoring": true}), "echo"),
+            "\n",
+        ));
+    } else {
+        note_skip("no resctrl is mounted");
+    }
+    uses
 }
 
 #[test]
-fn what_is_enabled_is_known() {
+fn what_is_enabled_is_used() {
     corten_only!();
     let t = sandbox!();
     let features = features(&t);
-    let maps = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
-    let bind = json!({"destination": "/x", "source": "/", "options": ["bind"], "uidMappings": maps, "gidMappings": maps});
+    let enabled = |feature: &str| features.pointer(&format!("/linux/{feature}")) == Some(&json!(true));
+    let profile = Profile::denying(&t, &["/dev/shm/denied"]);
+    for (feature, bundle, says) in uses(&t, profile.as_ref()) {
+        let output = t.run(&bundle);
+        assert_eq!((output.success(), output.stdout().as_str()), (enabled(feature), says), "{feature}");
+    }
+    let mut bundle = t.bundle();
+    bundle.set("/linux/netDevices", json!({"ct0": {}})).script("ls /sys/class/net");
+    match netdevices::with_interface(&t, t.on_bundle(["run"], &bundle, &t.id())) {
+        Some(command) => assert_eq!(command.run().ok().contains("ct0"), enabled("netDevices/enabled")),
+        None => note_skip(netdevices::NO_INTERFACES),
+    }
+    // The host may not have what these limit: then the file or the mount that is missing is named, and no unknown field.
     for (feature, pointer, value) in [
         ("apparmor/enabled", "/process/apparmorProfile", json!("unconfined")),
         ("selinux/enabled", "/process/selinuxLabel", json!("a:b:c:s0")),
         ("intelRdt/enabled", "/linux/intelRdt/closID", json!("one")),
         ("intelRdt/schemata", "/linux/intelRdt/schemata", json!(["L3:0=f"])),
         ("intelRdt/monitoring", "/linux/intelRdt/enableMonitoring", json!(true)),
-        ("mountExtensions/idmap/enabled", "/mounts/0", bind),
-        ("netDevices/enabled", "/linux/netDevices", json!({"eth0": {}})),
         ("cgroup/rdma", "/linux/resources/rdma", json!({"mlx5": {"hcaHandles": 1}})),
     ] {
-        assert_eq!(features.pointer(&format!("/linux/{feature}")), Some(&json!(true)), "{feature}");
         let mut bundle = t.bundle();
         bundle.set(pointer, value);
-        assert_eq!(findings(&t, &bundle), [""; 0], "{feature}");
+        assert_eq!(findings(&t, &bundle).is_empty(), enabled(feature), "{feature}");
     }
+    t.assert_clean();
+}
+
+#[test]
+fn annotations_with_an_effect() {
+    corten_only!();
+    let t = sandbox!();
+    let features = features(&t);
     for prefix in ["run.oci.", "org.systemd.property."] {
         let annotations = list(&features, "/potentiallyUnsafeConfigAnnotations");
         assert!(annotations.iter().any(|name| name == prefix), "{prefix}: {annotations:?}");

@@ -86,19 +86,19 @@ fn an_apparmor_profile_denies() {
 }
 
 /// A container's process, its files, and files that are another container's.
-const PROCESS: &str = "system_u:system_r:container_t:s0:c1,c2";
+pub(crate) const PROCESS: &str = "system_u:system_r:container_t:s0:c1,c2";
 const FILES: &str = "system_u:object_r:container_file_t:s0:c1,c2";
 const OTHERS: &str = "system_u:object_r:container_file_t:s0:c3";
 
 /// Whether SELinux is enforced, with a policy that knows these labels.
-fn enforces_selinux() -> bool {
+pub(crate) fn enforces_selinux() -> bool {
     let knows = |label| fs::write("/sys/fs/selinux/context", label).is_ok();
     fs::read_to_string("/sys/fs/selinux/enforce").is_ok_and(|text| text == "1")
         && knows(PROCESS)
         && knows(OTHERS)
 }
 
-const NO_SELINUX: &str =
+pub(crate) const NO_SELINUX: &str =
     "SELinux is not enforced here, or its policy has no container_t (suites/machine: integration-selinux)";
 
 /// A bundle whose process and mounts have labels.

@@ -4,7 +4,7 @@ use conformance::{Command, Sandbox, corten_only, sandbox, skip, tool};
 use serde_json::json;
 
 /// Makes a command run in a new network namespace with an interface `ct0`, if this machine can do that.
-fn with_interface(t: &Sandbox, command: Command) -> Option<Command> {
+pub(crate) fn with_interface(t: &Sandbox, command: Command) -> Option<Command> {
     const MAKE: &str = "ip link add ct0 type veth peer name ct1 && ip address add 10.11.12.13/24 dev ct0 && \
         ip -6 address add fd00::13/64 dev ct0 nodad && ip link set ct0 mtu 1400";
     tool("ip")?;
@@ -12,11 +12,13 @@ fn with_interface(t: &Sandbox, command: Command) -> Option<Command> {
     tried.success().then(|| command.after(MAKE).wrap(["unshare", "-n"]))
 }
 
+pub(crate) const NO_INTERFACES: &str = "interfaces of type veth cannot be made here";
+
 macro_rules! in_network {
     ($t:expr, $command:expr) => {
         match with_interface(&$t, $command) {
             Some(command) => command.run(),
-            None => skip!("interfaces of type veth cannot be made here"),
+            None => skip!("{NO_INTERFACES}"),
         }
     };
 }

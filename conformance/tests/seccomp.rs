@@ -221,7 +221,7 @@ fn exec_has_the_profile_that_the_container_was_made_with() {
 }
 
 /// The example agent, listening.
-fn agent(t: &Sandbox) -> (Running, PathBuf) {
+pub(crate) fn agent(t: &Sandbox) -> (Running, PathBuf) {
     let path = t.path("agent.sock");
     let agent = t.command([Path::new(env!("CARGO_BIN_EXE_seccomp-agent")), &path]).spawn();
     wait_until("the agent", || path.exists());
