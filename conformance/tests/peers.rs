@@ -2,10 +2,13 @@
 //! A difference that is meant to be is explained where it is taken out of the comparison.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use conformance::{Bundle, Sandbox, kernel, runtime, sandbox, skip, tool};
 use serde_json::json;
+
+use crate::netdevices;
 
 /// What a payload says of itself, in sections.
 const PROBE: &str = "\
@@ -17,7 +20,11 @@ const PROBE: &str = "\
     section cgroup; cat /proc/self/cgroup; \
     section maps; cat /proc/self/uid_map /proc/self/gid_map; \
     section session; cut -d' ' -f 4-8 /proc/1/stat; \
-    section fds; for fd in 0 1 2 3 4 5 6 7; do readlink /proc/1/fd/$fd; done; \
+    section schedule; cut -d' ' -f 18,19,40,41 /proc/1/stat; busybox ionice -p 1; \
+    section personality; cat /proc/1/personality; uname -m; \
+    section mapped; [ ! -e /mapped ] || stat -c %u:%g /mapped; \
+    section streams; for fd in 0 1 2; do readlink /proc/1/fd/$fd; done; \
+    section fds; ls /proc/1/fd; \
     section dev; find /dev | sort | while read f; do stat -c '%n %F %t:%T %a %u:%g' $f; done; \
     for l in fd stdin stdout stderr ptmx core; do echo $l $(readlink /dev/$l); done; \
     section mountinfo; cat /proc/self/mountinfo; \
@@ -33,7 +40,11 @@ fn facts(program: &Path, edit: &dyn Fn(&mut Bundle)) -> Result<BTreeMap<String, 
     let id = t.id();
     // By name alone, since mountinfo has paths from a mount's own root.
     let dir = t.dir().file_name().unwrap().to_str().unwrap();
-    let output = t.on_bundle(["run"], &bundle, &id).run();
+    let mut command = t.on_bundle(["run"], &bundle, &id);
+    if bundle.config().pointer("/linux/netDevices").is_some() {
+        command = netdevices::with_interface(&t, command).ok_or(netdevices::NO_INTERFACES)?;
+    }
+    let output = command.run();
     if !output.success() {
         return Err(output.report());
     }
@@ -49,10 +60,17 @@ fn facts(program: &Path, edit: &dyn Fn(&mut Bundle)) -> Result<BTreeMap<String, 
     }
     let mounts = sections.remove("mountinfo").unwrap_or_default();
     sections.insert("mounts".into(), comparable_mounts(&mounts.join("\n"), &bundle));
-    for line in sections.get_mut("fds").into_iter().flatten() {
+    for line in sections.get_mut("streams").into_iter().flatten() {
         // The numbers of pipes.
         if let Some((kind, _)) = line.split_once(":[") {
             *line = kind.to_owned();
+        }
+    }
+    if let Some(interfaces) = sections.get_mut("interfaces") {
+        // Addresses of hardware and numbers are new each time.
+        interfaces.retain(|line| !line.contains("link/ether"));
+        for line in interfaces {
+            *line = line.split_once(": ").map_or(line.as_str(), |(_, rest)| rest).replace("@if", " ");
         }
     }
     t.assert_clean();
@@ -113,7 +131,7 @@ fn forgive(peer: &Path, sections: &mut BTreeMap<String, Vec<String>>) {
     if peer.ends_with("crun") {
         // crun's payload has the streams of `crun run` itself, and owns its null device where that is its input; with runc and corten
         // there are pipes between.
-        sections.remove("fds");
+        sections.remove("streams");
         if let Some(dev) = sections.get_mut("dev") {
             dev.retain(|line| !line.starts_with("/dev/null "));
         }
@@ -152,6 +170,27 @@ fn compare(peer: &str, edit: &dyn Fn(&mut Bundle)) {
     assert_eq!(ours.len(), theirs.len());
 }
 
+/// A field that not every release of a peer knows: to one that does it makes a difference.
+fn compare_field(peer: &str, without: &dyn Fn(&mut Bundle), field: &dyn Fn(&mut Bundle)) {
+    let Some(program) = tool(peer) else { skip!("{peer} is not installed") };
+    if let Err(reason) = Sandbox::new(conformance::View::Host) {
+        skip!("{reason}");
+    }
+    let with = |bundle: &mut Bundle| {
+        without(bundle);
+        field(bundle);
+    };
+    let found = [without, &with].map(|edit| {
+        let mut facts = facts(&program, edit).ok()?;
+        forgive(&program, &mut facts);
+        Some(facts)
+    });
+    if found[0].is_some() && found[0] == found[1] {
+        skip!("this release of {peer} passes the field over");
+    }
+    compare(peer, &with);
+}
+
 fn plain(_: &mut Bundle) {}
 
 fn user(bundle: &mut Bundle) {
@@ -177,6 +216,35 @@ fn mounts(bundle: &mut Bundle) {
         "/linux/devices",
         json!({"path": "/dev/mine", "type": "c", "major": 1, "minor": 7, "fileMode": 0o640, "uid": 5}),
     );
+}
+
+/// A mount of a directory beside the root filesystem, whose ids are not mapped.
+fn unmapped(bundle: &mut Bundle) {
+    let source = bundle.dir().join("source");
+    fs::create_dir(&source).unwrap();
+    bundle.set("/root/readonly", false).mount("/mapped", "bind", source, &["bind"]);
+}
+
+fn id_mapped(bundle: &mut Bundle) {
+    let map = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
+    bundle.push("/mounts/7/options", json!("idmap"));
+    bundle.set("/mounts/7/uidMappings", map.clone()).set("/mounts/7/gidMappings", map);
+}
+
+fn scheduler(bundle: &mut Bundle) {
+    bundle.set("/process/scheduler", json!({"policy": "SCHED_BATCH", "nice": 12}));
+}
+
+fn io_priority(bundle: &mut Bundle) {
+    bundle.set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 6}));
+}
+
+fn personality(bundle: &mut Bundle) {
+    bundle.set("/linux/personality", json!({"domain": "LINUX32"}));
+}
+
+fn network_devices(bundle: &mut Bundle) {
+    bundle.set("/linux/netDevices", json!({"ct0": {"name": "lan"}}));
 }
 
 fn shared_namespaces(bundle: &mut Bundle) {
@@ -213,6 +281,25 @@ fn crun_plain() {
 fn crun_user() {
     compare("crun", &user);
 }
+
+/// A test of each field that came late to the specification: what it is set beside, and how.
+macro_rules! late_fields {
+    ($peer:ident: $($test:ident beside $without:ident),+) => {
+        mod $peer {
+            $(
+                #[test]
+                fn $test() {
+                    super::compare_field(stringify!($peer), &super::$without, &super::$test);
+                }
+            )+
+        }
+    };
+}
+
+late_fields!(runc: scheduler beside plain, io_priority beside plain, personality beside plain, id_mapped beside unmapped,
+    network_devices beside plain);
+late_fields!(crun: scheduler beside plain, io_priority beside plain, personality beside plain, id_mapped beside unmapped,
+    network_devices beside plain);
 
 /// Saved state, texts and codes of errors: what engines read is the same, word for word.
 #[test]
