@@ -413,3 +413,32 @@ fn poststop_runs_for_a_create_that_never_started() {
     c.delete();
     assert_eq!(lines(&log), ["poststop"]);
 }
+
+/// Whoever fails removes what it has made, not what has its name by then.
+#[test]
+fn a_failed_run_leaves_its_successor_alone() {
+    corten_only!(); // runc deletes by name
+    let t = sandbox!();
+    for flags in [&["run", "--detach"][..], &["run"]] {
+        let (mut bundle, id) = (t.bundle(), t.id());
+        bundle.args(["sleep", "1000"]);
+        let next = t.share(&bundle);
+        next.write();
+        let code = format!(
+            "r() {{ '{}' --root '{}' \"$@\" </dev/null >/dev/null; }}; r delete --force {id} && r create --bundle '{}' {id}; exit 1",
+            t.program().display(),
+            t.state_root().display(),
+            next.dir().display(),
+        );
+        bundle.push("/hooks/poststart", shell(&code)).write();
+        let dir = bundle.dir().to_str().unwrap();
+        let run = t.runtime(flags).args(["--bundle", dir, &id]).run();
+        assert!(run.fails(1).contains("poststart"), "{}", run.report());
+        let c = conformance::Container::new(&t, id, run);
+        assert_eq!(c.status(), "created");
+        c.start();
+        c.exec(["true"]).ok();
+        c.force_delete();
+    }
+    t.assert_clean();
+}

@@ -77,20 +77,20 @@ impl<'a> NewContainer<'a> {
             ..options(self.globals, self.flags, &self.bundle.spec)
         };
         let mut container = self.runtime.create(&self.id, &self.bundle, &options)?;
-        self.tell(&mut container).inspect_err(|_| self.undo())?;
+        if let Err(failure) = self.tell(&mut container) {
+            undo(&container);
+            return Err(failure);
+        }
         Ok(container)
     }
 
-    /// Removes the container after a failure.
-    pub(super) fn undo(&self) {
-        if let Err(error) = self.runtime.delete_forced(&self.id) {
-            ::log::warn!("delete {}: {error}", self.id);
-        }
-    }
-
-    /// Sends the container's process a signal; that it has ended meanwhile does not matter.
-    pub(super) fn forward(&self, signal: i32) {
-        let sent = self.runtime.load(&self.id).and_then(|container| container.kill(signal, false));
+    /// Sends the container's process a signal; that it has ended meanwhile does not matter. Its pid, which it has until it is reaped here,
+    /// tells whether the id is another container's by now.
+    pub(super) fn forward(&self, pid: i32, signal: i32) {
+        let sent = self.runtime.load(&self.id).and_then(|container| match container.pid() {
+            found if found == Some(pid) => container.kill(signal, false),
+            _ => Err(Error::NotFound),
+        });
         if let Err(error) = sent {
             ::log::debug!("forward signal {signal}: {error}");
         }
@@ -102,6 +102,13 @@ impl<'a> NewContainer<'a> {
             return Err(Failure::new("the container has no process"));
         };
         self.receivers.tell(&Newborn { kind: "standard", pid, pidfd })
+    }
+}
+
+/// Removes a container after a failure.
+pub(super) fn undo(container: &Container) {
+    if let Err(error) = container.delete_forced() {
+        ::log::warn!("delete {}: {error}", container.id());
     }
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use nix::sys::signal::Signal;
 use runtime_core::{Container, StartOptions};
 
-use super::new_container::NewContainer;
+use super::new_container::{NewContainer, undo};
 use super::start::notify_socket;
 use crate::failure::{Failure, Outcome};
 use crate::flags::Matches;
@@ -23,7 +23,7 @@ pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
 fn detached(globals: &Globals, flags: &Matches) -> Outcome {
     let new = NewContainer::new(globals, flags, true)?;
     let mut container = new.create(None, true)?;
-    container.start(&start_options()).inspect_err(|_| new.undo())?;
+    container.start(&start_options()).inspect_err(|_| undo(&container))?;
     Ok(0)
 }
 
@@ -34,7 +34,7 @@ fn foreground(globals: &Globals, flags: &Matches) -> Outcome {
     }
     let foreground = Foreground::new(new.has_terminal(), new.root())?;
     let mut container = new.create(foreground.stdio(), true)?;
-    let status = attend(&new, &mut container, foreground).inspect_err(|_| new.undo())?;
+    let status = attend(&new, &mut container, foreground).inspect_err(|_| undo(&container))?;
     if !flags.is_set(&KEEP) {
         if let Err(error) = container.delete() {
             ::log::warn!("delete {}: {error}", container.id());
@@ -56,7 +56,7 @@ fn start(new: &NewContainer<'_>, container: &mut Container, session: Session) ->
     let process = container.pid().zip(container.pidfd());
     let (pid, pidfd) = process.ok_or_else(|| Failure::new("the container has no process"))?;
     let pidfd = pidfd.try_clone_to_owned()?;
-    let forward = |signal| new.forward(signal);
+    let forward = |signal| new.forward(pid, signal);
     if !new.starts_slowly() {
         container.start(&start_options())?;
         let may_reap = || true;
@@ -67,7 +67,7 @@ fn start(new: &NewContainer<'_>, container: &mut Container, session: Session) ->
     thread::scope(|scope| {
         // What cannot be started would otherwise be waited for.
         let starter = scope
-            .spawn(|| container.start(&start_options()).inspect_err(|_| new.forward(Signal::SIGKILL as i32)));
+            .spawn(|| container.start(&start_options()).inspect_err(|_| forward(Signal::SIGKILL as i32)));
         session.supervise(&Payload {
             pid,
             pidfd: pidfd.as_fd(),

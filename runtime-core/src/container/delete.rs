@@ -25,8 +25,8 @@ use crate::sys;
 /// How long a killed process may take to go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a forced delete waits for another operation on the container.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long what kills a container waits for another operation on the container.
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Container {
     /// Deletes a container that has stopped or was never started.
@@ -42,6 +42,14 @@ impl Container {
             status => return Err(Error::NotStopped { id: self.id.to_string(), status }),
         }
         destroy(&self.store, &self.id, &self.entry, &record, lock)
+    }
+
+    /// [`Runtime::delete_forced`] of this container alone: one that has been made under its id since is left as it is.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn delete_forced(&self) -> Result<(), Error> {
+        force(&self.store, &self.id, &self.entry)
     }
 }
 

@@ -8,8 +8,9 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollTimeout;
 
+use super::delete::{self, LOCK_PATIENCE};
 use super::notify::Notify;
-use super::{Container, Status, delete, status};
+use super::{Container, Status, status};
 use crate::error::Error;
 use crate::launch::channel::Channel;
 use crate::launch::gate::{self, GATE, Outcome};
@@ -121,11 +122,23 @@ impl Container {
         let state = HookState::new(self.id.as_str(), bundle, annotations).with(Status::Running.as_str(), pid);
         for (index, hook) in lists.poststart.iter().enumerate() {
             if let Err(error) = hooks::run("poststart", index, hook, &self.record.hook_env, &state, None) {
-                delete::end_processes(&self.record, self.cgroup().as_ref())?;
+                self.end_after(&error)?;
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// Kills a container whose `poststart` hook has failed, unless somebody has deleted it meanwhile and its cgroup is another's.
+    fn end_after(&self, failure: &Error) -> Result<(), Error> {
+        let _lock = match self.entry.lock_exclusive_for(LOCK_PATIENCE) {
+            Err(Error::NotFound) => {
+                log::debug!("deleted before it could be killed: {failure}");
+                return Ok(());
+            }
+            lock => lock?,
+        };
+        delete::end_processes(&self.record, self.cgroup().as_ref())
     }
 }
 
