@@ -278,6 +278,100 @@ fn a_container_that_its_creator_alone_can_start() {
     container.delete().unwrap();
 }
 
+/// Sends a signal to a process of a container.
+fn signal_to(pid: i32, signal: Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+}
+
+/// The end of a process that waits for its start comes before the start, and while it has not taken the order yet.
+#[test]
+fn what_ends_before_its_start_was_not_started() {
+    if let Some(reason) = missing() {
+        return eprintln!("skipped: {reason}");
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = Place::new("unstarted");
+    let (runtime, id) = (place.runtime(), Id::new(format!("unstarted-{}", std::process::id())).unwrap());
+    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let stdio = Some([null.as_fd(); 3]);
+    let held = CreateOptions { stdio, start_follows: true, ..CreateOptions::default() };
+    for taken in [false, true] {
+        let mut container = runtime.create(&id, &place.bundle(), &held).unwrap();
+        let pid = container.pid().unwrap();
+        let started = std::thread::scope(|scope| {
+            signal_to(pid, if taken { Signal::SIGSTOP } else { Signal::SIGKILL });
+            std::thread::sleep(Duration::from_millis(100));
+            let starter = scope.spawn(|| container.start(&StartOptions::default()));
+            std::thread::sleep(Duration::from_millis(100));
+            if taken {
+                signal_to(pid, Signal::SIGKILL);
+            }
+            starter.join().unwrap()
+        });
+        assert!(matches!(started, Err(Error::StartStopped)), "{started:?}");
+        container.delete().unwrap();
+    }
+
+    let sleep = place.changed("/process/args", json!(["/bin/busybox", "sleep", "100"]));
+    let mut container =
+        runtime.create(&id, &sleep, &CreateOptions { stdio, ..CreateOptions::default() }).unwrap();
+    container.start(&StartOptions::default()).unwrap();
+    let process = sleep.spec.process.as_ref().unwrap();
+    let prepared = container.prepare(process, &ExecOptions { stdio, ..ExecOptions::default() }).unwrap();
+    for pid in container.processes().unwrap() {
+        if Some(pid) != container.pid() {
+            signal_to(pid, Signal::SIGKILL);
+        }
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let started = prepared.start();
+    assert!(matches!(started, Err(Error::InitDied(_))), "{started:?}");
+    container.delete_forced().unwrap();
+}
+
+/// What keeps a container from being started leaves it as it is; whoever holds it may delete it.
+#[test]
+fn a_start_that_was_refused_can_be_repeated() {
+    if let Some(reason) = missing() {
+        return eprintln!("skipped: {reason}");
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = Place::new("repeated");
+    let (runtime, id) = (place.runtime(), Id::new(format!("repeated-{}", std::process::id())).unwrap());
+    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let stdio = Some([null.as_fd(); 3]);
+    let held = CreateOptions { stdio, start_follows: true, ..CreateOptions::default() };
+    let mut container = runtime.create(&id, &place.bundle(), &held).unwrap();
+    // Made without a directory for the socket.
+    let notify = StartOptions { notify_socket: Some("/nowhere".into()) };
+    assert!(matches!(container.start(&notify), Err(Error::System { .. })));
+
+    let (file, frozen, thawed) = freezer(container.pid().unwrap());
+    fs::write(&file, frozen).unwrap();
+    let refused = container.start(&StartOptions::default());
+    fs::write(&file, thawed).unwrap();
+    assert!(matches!(refused, Err(Error::StartPaused)), "{refused:?}");
+
+    container.start(&StartOptions::default()).unwrap();
+    assert_eq!(container.wait().unwrap(), Exit::Code(0));
+    container.delete().unwrap();
+
+    let container = runtime.create(&id, &place.bundle(), &held).unwrap();
+    container.delete().unwrap();
+    assert_eq!(runtime.list().unwrap().count(), 0);
+}
+
+/// The file that freezes a process's cgroup, and what is written to it for that and for the opposite.
+fn freezer(pid: i32) -> (PathBuf, &'static str, &'static str) {
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let path = |mark: &str| cgroups.lines().find_map(|line| line.split_once(mark)).map(|(_, path)| path);
+    let root = Path::new("/sys/fs/cgroup");
+    match path(":freezer:/") {
+        Some(path) => (root.join("freezer").join(path).join("freezer.state"), "FROZEN", "THAWED"),
+        None => (root.join(path("0::/").unwrap()).join("cgroup.freeze"), "1", "0"),
+    }
+}
+
 /// The kernel reaps the children of such a caller, and their pidfds remember how they ended.
 #[test]
 fn a_caller_that_ignores_its_children() {

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Container {
-    /// Deletes a container that has stopped or was never started.
+    /// Deletes a container that has stopped or was never started, by this value where it alone could do that.
     ///
     /// # Errors
     /// [`Error::NotStopped`]; [`Error::NotFound`] when somebody else has deleted it meanwhile; what keeps its processes or cgroup
@@ -39,6 +39,8 @@ impl Container {
         let record = self.entry.read()?;
         match status(&self.entry, &record)?.0 {
             Status::Stopped | Status::Created => {}
+            // What this value alone could start ends with it.
+            Status::Creating if self.held.is_some() => {}
             status => return Err(Error::NotStopped { id: self.id.to_string(), status }),
         }
         destroy(&self.store, &self.id, &self.entry, &record, lock)

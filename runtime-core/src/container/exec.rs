@@ -104,7 +104,7 @@ impl Prepared {
     /// [`Error::Enter`].
     pub fn start(mut self) -> Result<Process, Error> {
         let Some(child) = self.child.take() else { return Err(Error::NotRunning) };
-        match handshake::execute(&child.channel, &self.plan, self.patience) {
+        match handshake::execute(&child.channel, child.pidfd.as_fd(), &self.plan, self.patience) {
             Ok(()) => Ok(Process { pid: child.pid, pidfd: child.pidfd, terminal: self.terminal.take() }),
             Err(stop) => Err(abandon(&child, stop)),
         }

@@ -11,6 +11,7 @@ use nix::poll::PollTimeout;
 use super::delete::{self, LOCK_PATIENCE};
 use super::notify::Notify;
 use super::{Container, Status, status};
+use crate::cgroup;
 use crate::error::Error;
 use crate::launch::channel::Channel;
 use crate::launch::gate::{self, GATE, Outcome};
@@ -45,14 +46,17 @@ impl Container {
     /// which it is killed.
     pub fn start(&mut self, options: &StartOptions) -> Result<(), Error> {
         let lock = self.entry.lock_exclusive()?;
-        let held = self.held.take();
-        let found = if held.is_none() { Some(self.find_created()?) } else { None };
+        let found = if self.held.is_some() {
+            self.may_release().map(|()| None)
+        } else {
+            self.find_created().map(Some)
+        }?;
         let notify =
             options.notify_socket.as_deref().map(|host| Notify::bind(&self.entry, host)).transpose()?;
         let patience = handshake::patience(self.record.notifies, &self.record.hooks.start_container);
-        match held {
-            Some(held) => self.release(&held, patience)?,
-            None => self.open_gate(patience)?,
+        match &found {
+            Some(_) => self.open_gate(patience)?,
+            None => self.release(patience)?,
         }
         drop(lock);
         self.poststart()?;
@@ -73,11 +77,20 @@ impl Container {
         }
     }
 
-    /// Lets the init go that waits for this value alone.
-    fn release(&mut self, held: &Held, patience: PollTimeout) -> Result<(), Error> {
-        self.record.creator = None;
-        self.entry.write(&self.record)?;
-        handshake::execute(&held.channel, &held.plan, patience).map_err(|stop| match stop {
+    /// Makes sure that the init which waits for this value alone can go: in a frozen cgroup it would be waited for, under the lock.
+    fn may_release(&self) -> Result<(), Error> {
+        if cgroup::is_frozen(&self.record.cgroup)? { Err(Error::StartPaused) } else { Ok(()) }
+    }
+
+    /// Lets that init go. Whatever comes of it, it waits no longer.
+    fn release(&mut self, patience: PollTimeout) -> Result<(), Error> {
+        let record = Record { creator: None, ..self.record.clone() };
+        self.entry.write(&record)?;
+        self.record = record;
+        let (Some(held), Some(init)) = (self.held.take(), self.pidfd()) else {
+            return Err(Error::NotRunning);
+        };
+        handshake::execute(&held.channel, init, &held.plan, patience).map_err(|stop| match stop {
             Stop::Step(error) => Error::Enter(error),
             Stop::Host(error) => error,
             Stop::Died(_) => Error::StartStopped,

@@ -32,12 +32,11 @@ impl Channel {
         Ok((Self(host), init))
     }
 
-    /// The next message; `None` when init has gone.
+    /// The next message; `None` when init has gone. ECONNRESET where it has left an order unread.
     pub(crate) fn receive(&self) -> Result<Option<Message>, Errno> {
         loop {
             match self.receive_once() {
                 Err(Errno::EINTR) => {}
-                Err(Errno::ECONNRESET) => return Ok(None),
                 answer => return answer,
             }
         }

@@ -1,7 +1,7 @@
 //! The host side's half of init's set-up: answers at each rendezvous until init is ready.
 
 use std::fs::File;
-use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -81,8 +81,10 @@ pub(crate) fn until_ready(
         if !listen(&child.channel, output.as_mut(), patience).map_err(failed)? {
             return Err(Stop::Host(Error::AgentSilent));
         }
-        let Some(Message { report, fd }) = child.channel.receive().map_err(failed)? else {
-            return Err(Stop::Died(reap(child.pidfd.as_fd())?));
+        let Message { report, fd } = match child.channel.receive() {
+            Ok(Some(message)) => message,
+            Ok(None) | Err(Errno::ECONNRESET) => return Err(Stop::Died(reap(child.pidfd.as_fd())?)),
+            Err(errno) => return Err(failed(errno)),
         };
         match (report.tag, fd) {
             (Tag::Ready, _) => return Ok(terminal),
@@ -172,16 +174,25 @@ fn listen(
     }
 }
 
-/// Lets the process be executed; the channel closes when it is. An agent may let it wait longer than that.
-pub(crate) fn execute(channel: &Channel, plan: &Plan, patience: PollTimeout) -> Result<(), Stop> {
-    let failed = |errno| Stop::Host(Error::system("talk to", "container init")(errno));
-    channel.send(Order::Start).map_err(failed)?;
-    if !listen(channel, None, patience).map_err(failed)? {
-        log::warn!("{}", Error::AgentSilent);
-        return Ok(());
-    }
-    match channel.receive().map_err(failed)? {
-        None => Ok(()),
-        Some(message) => Err(Stop::Step(plan.explain(&message.report))),
+/// Lets the process behind a pidfd be executed; the channel closes when it is. An agent may let it wait longer than that.
+pub(crate) fn execute(
+    channel: &Channel,
+    pidfd: BorrowedFd<'_>,
+    plan: &Plan,
+    patience: PollTimeout,
+) -> Result<(), Stop> {
+    let answer = channel.send(Order::Start).and_then(|()| match listen(channel, None, patience)? {
+        true => channel.receive(),
+        false => {
+            log::warn!("{}", Error::AgentSilent);
+            Ok(None)
+        }
+    });
+    match answer {
+        Ok(None) => Ok(()),
+        Ok(Some(message)) => Err(Stop::Step(plan.explain(&message.report))),
+        // It has ended and the order was not taken.
+        Err(Errno::EPIPE | Errno::ECONNRESET) => Err(Stop::Died(reap(pidfd)?)),
+        Err(errno) => Err(Stop::Host(Error::system("talk to", "container init")(errno))),
     }
 }

@@ -70,7 +70,7 @@ fn execute(
     let mut child = launch(&plan, &Sources::default(), &payload)?;
     drop(theirs);
     let executed = handshake::until_ready(&mut child, &plan, None, |_, _| Ok(()))
-        .and_then(|_| handshake::execute(&child.channel, &plan, PollTimeout::NONE));
+        .and_then(|_| handshake::execute(&child.channel, child.pidfd.as_fd(), &plan, PollTimeout::NONE));
     match executed {
         Ok(()) => {}
         Err(Stop::Step(error)) => {
