@@ -507,3 +507,28 @@ fn large_values_are_taken_or_refused_in_time() {
     }
     t.assert_clean();
 }
+
+/// What is kept of a config is missing: nothing that needs it begins, and nobody says that there is no container.
+#[test]
+fn a_state_without_its_config() {
+    corten_only!();
+    let t = sandbox!();
+    let kept = |id: &str| t.state_root().join(id).join("config.json");
+    let mut bundle = t.bundle();
+    bundle.args(["sleep", "1000"]);
+    let c = t.launch(&bundle);
+    fs::remove_file(kept(c.id())).unwrap();
+    c.exec(["true"]).fails_with(255, "config.json: missing");
+    let tmpfs = r#"[{"destination": "/tmp", "type": "tmpfs"}]"#;
+    let added = t.runtime(["mounts", "add", c.id(), "-"]).input(tmpfs).run();
+    added.fails_with(1, "config.json: missing");
+    assert_eq!(c.status(), "running");
+    c.force_delete();
+
+    let c = t.create(bundle.push("/hooks/poststart", json!({"path": "/bin/true"})));
+    fs::remove_file(kept(c.id())).unwrap();
+    c.call("start").fails_with(1, "config.json: missing");
+    assert_eq!(c.status(), "created");
+    c.force_delete();
+    t.assert_clean();
+}

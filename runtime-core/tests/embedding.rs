@@ -11,7 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
-use runtime_core::{Bundle, CreateOptions, Error, ExecOptions, Exit, Id, Runtime, StartOptions, Status};
+use runtime_core::{
+    Bundle, Changes, CreateOptions, Error, ExecOptions, Exit, Id, Runtime, StartOptions, Status,
+};
 use serde_json::{Value, json};
 
 /// One test at a time: busy threads would spoil the other's times.
@@ -359,6 +361,37 @@ fn a_start_that_was_refused_can_be_repeated() {
     let container = runtime.create(&id, &place.bundle(), &held).unwrap();
     container.delete().unwrap();
     assert_eq!(runtime.list().unwrap().count(), 0);
+}
+
+/// A value that was loaded before its record was renewed finds what is kept of the config where it is now.
+#[test]
+fn a_record_of_the_first_version_is_renewed_by_whom_it_was_loaded() {
+    if let Some(reason) = missing() {
+        return eprintln!("skipped: {reason}");
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = Place::new("renewed");
+    let (runtime, id) = (place.runtime(), Id::new(format!("renewed-{}", std::process::id())).unwrap());
+    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let stdio = Some([null.as_fd(); 3]);
+    let sleep = place.changed("/process/args", json!(["/bin/busybox", "sleep", "100"]));
+    let options = CreateOptions { stdio, ..CreateOptions::default() };
+    runtime.create(&id, &sleep, &options).unwrap().start(&StartOptions::default()).unwrap();
+
+    let [record, config] =
+        ["state.json", "config.json"].map(|name| place.0.join("state").join(id.as_str()).join(name));
+    let read = |path: &Path| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap();
+    let mut first = read(&record);
+    first.as_object_mut().unwrap().append(read(&config).as_object_mut().unwrap());
+    first["version"] = json!(1);
+    fs::write(&record, first.to_string()).unwrap();
+    fs::remove_file(&config).unwrap();
+
+    let container = runtime.load(&id).unwrap();
+    container.update(&Changes::default()).unwrap();
+    assert_eq!(read(&record)["version"], 2);
+    assert_eq!(container.process().unwrap().args[0], "/bin/busybox");
+    container.delete_forced().unwrap();
 }
 
 /// The file that freezes a process's cgroup, and what is written to it for that and for the opposite.

@@ -218,7 +218,7 @@ pub(super) fn destroy(
     // With the directory it would be gone, and without it the hooks still have to run.
     let annotations = match record.hooks.poststop.is_empty() {
         true => Cow::default(),
-        false => entry.config(record).map(|config| config.annotations).unwrap_or_else(|error| {
+        false => entry.config().map(|config| config.annotations).unwrap_or_else(|error| {
             log::warn!("poststop hooks are run without annotations: {error}");
             Cow::default()
         }),

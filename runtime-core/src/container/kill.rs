@@ -37,15 +37,15 @@ impl Container {
                     Err(errno) => return Err(Error::system("signal", "init")(errno)),
                 }
                 if everybody {
-                    self.cgroup().kill()?;
+                    self.cgroup()?.kill()?;
                 } else if signal == SIGKILL && status == Status::Paused {
-                    self.cgroup().thaw()?;
+                    self.cgroup()?.thaw()?;
                 }
                 Ok(())
             }
             // What init has left behind in a shared pid namespace.
-            (Status::Stopped, _) if everybody && !self.cgroup().pids()?.is_empty() => {
-                Ok(self.cgroup().kill()?)
+            (Status::Stopped, _) if everybody && !self.cgroup()?.pids()?.is_empty() => {
+                Ok(self.cgroup()?.kill()?)
             }
             _ if all => Ok(()),
             _ => Err(Error::NotRunning),

@@ -262,12 +262,12 @@ impl Container {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
-        let config = self.entry.config(&self.record)?;
+        let config = self.entry.config()?;
         Ok(self.config.get_or_init(|| config))
     }
 
-    fn cgroup(&self) -> Box<dyn cgroup::Manager> {
-        cgroup::open(self.record.cgroup.clone())
+    fn cgroup(&self) -> Result<Box<dyn cgroup::Manager>, Error> {
+        Ok(cgroup::open(self.record()?.cgroup.clone()))
     }
 }
 

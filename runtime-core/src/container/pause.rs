@@ -11,7 +11,7 @@ impl Container {
     pub fn pause(&self) -> Result<(), Error> {
         let _lock = self.entry.lock_exclusive()?;
         match status(&self.entry, &*self.record()?)?.0 {
-            Status::Created | Status::Running => Ok(self.cgroup().freeze()?),
+            Status::Created | Status::Running => Ok(self.cgroup()?.freeze()?),
             Status::Creating | Status::Paused | Status::Stopped => Err(Error::NotRunning),
         }
     }
@@ -23,7 +23,7 @@ impl Container {
     pub fn resume(&self) -> Result<(), Error> {
         let _lock = self.entry.lock_exclusive()?;
         match status(&self.entry, &*self.record()?)?.0 {
-            Status::Paused => Ok(self.cgroup().thaw()?),
+            Status::Paused => Ok(self.cgroup()?.thaw()?),
             _ => Err(Error::NotPaused),
         }
     }

@@ -1,6 +1,7 @@
 //! `ps`: the processes of a container.
 
 use super::{Container, Status, status};
+use crate::cgroup;
 use crate::error::Error;
 use crate::procfs;
 
@@ -12,11 +13,13 @@ impl Container {
     /// # Errors
     /// [`Error::Cgroup`], [`Error::System`].
     pub fn processes(&self) -> Result<Vec<i32>, Error> {
-        let (own, has_cgroup) = (self.record.own_pid_namespace, !self.record.cgroup.groups.is_empty());
-        match (status(&self.entry, &self.record)?.0, self.pid()) {
+        let record = self.record()?;
+        let (own, has_cgroup) = (record.own_pid_namespace, !record.cgroup.groups.is_empty());
+        let init = record.init.as_ref().map(|init| init.identity.pid);
+        match (status(&self.entry, &record)?.0, init) {
             // Those that are still dying are no more.
             (Status::Stopped, _) if own || !has_cgroup => Ok(Vec::new()),
-            _ if has_cgroup => Ok(self.cgroup().pids()?),
+            _ if has_cgroup => Ok(cgroup::open(record.cgroup.clone()).pids()?),
             (_, None) => Ok(Vec::new()),
             (_, Some(init)) if own => in_namespace_of(init),
             (_, Some(init)) => Ok(vec![init]),

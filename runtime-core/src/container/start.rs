@@ -51,6 +51,10 @@ impl Container {
         } else {
             self.find_created().map(Some)
         }?;
+        if !self.record.hooks.poststart.is_empty() {
+            // They are told of the annotations, which have to be there before the payload runs.
+            self.config()?;
+        }
         let notify =
             options.notify_socket.as_deref().map(|host| Notify::bind(&self.entry, host)).transpose()?;
         let patience = handshake::patience(self.record.notifies, &self.record.hooks.start_container);
@@ -151,7 +155,7 @@ impl Container {
             }
             lock => lock?,
         };
-        delete::end_processes(&self.record, self.cgroup().as_ref())
+        delete::end_processes(&self.record, self.cgroup()?.as_ref())
     }
 }
 

@@ -46,7 +46,7 @@ impl Container {
     /// As for [`stats`](Self::stats).
     pub fn oom_events(&self) -> Result<Option<OomEvents>, Error> {
         self.living()?;
-        Ok(self.cgroup().oom_events()?)
+        Ok(self.cgroup()?.oom_events()?)
     }
 
     /// A pidfd of init, whoever made the container: it becomes readable when the container ends.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat, stat};
 use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -322,10 +322,30 @@ impl Entry {
         Ok(record)
     }
 
-    /// Reads what is kept of the config of a container with this record.
-    pub(crate) fn config(&self, record: &Record) -> Result<KeptConfig<'static>, Error> {
-        let name = if record.holds_config() { RECORD } else { CONFIG };
-        self.parse(name, &self.content(name)?)
+    /// Reads what is kept of the config: in a file of its own, or with the first version in the record's until that is renewed.
+    pub(crate) fn config(&self) -> Result<KeptConfig<'static>, Error> {
+        let apart = || self.content(CONFIG).and_then(|bytes| self.parse(CONFIG, &bytes));
+        match apart() {
+            Err(Error::NotFound) => {}
+            config => return config,
+        }
+        let bytes = self.content(RECORD)?;
+        if self.parse::<Record>(RECORD, &bytes)?.holds_config() {
+            return self.parse(RECORD, &bytes);
+        }
+        match apart() {
+            Err(Error::NotFound) if self.stands() => {
+                Err(Error::State { path: self.path.join(CONFIG), reason: "missing".to_owned() })
+            }
+            // Renewed since the first look, or deleted.
+            config => config,
+        }
+    }
+
+    /// Whether the directory still has its name, which it loses before anything in it goes.
+    fn stands(&self) -> bool {
+        let named = stat(&self.path);
+        fstat(&self.dir).is_ok_and(|held| named.is_ok_and(|named| same(held, named)))
     }
 
     /// Replaces the record; readers see the old one or the new one.
@@ -336,7 +356,7 @@ impl Entry {
     /// The same record as this version writes it, without the config: that is then a file of its own.
     pub(crate) fn renew(&self, record: Record) -> Result<Record, Error> {
         if record.holds_config() {
-            self.replace(CONFIG, &self.config(&record)?)?;
+            self.replace(CONFIG, &self.config()?)?;
         }
         Ok(Record { version: VERSION, ..record })
     }
@@ -487,19 +507,20 @@ mod tests {
         std::fs::write(entry.path().join(RECORD), old("a").to_string()).unwrap();
 
         let before = entry.read().unwrap();
+        assert_eq!(entry.config().unwrap().process.cwd, "/here");
         assert!(before.annotated && before.notifies && before.own_pid_namespace);
         assert_eq!(before.cgroup.groups[0].path, "p");
         let renewed = entry.renew(before).unwrap();
-        for record in [entry.read().unwrap(), renewed.clone()] {
-            let config = entry.config(&record).unwrap();
+        let whole = |config: KeptConfig<'_>| {
             assert_eq!(config.process.cwd, "/here");
             assert_eq!(config.annotations["a"], "b");
             assert!(config.no_new_keyring && config.profile().unwrap().is_some());
-        }
+        };
+        whole(entry.config().unwrap());
         entry.write(&renewed).unwrap();
         let after = entry.read().unwrap();
         assert!(after.version == VERSION && after.annotated && after.notifies);
-        assert_eq!(entry.config(&after).unwrap().process.cwd, "/here");
+        whole(entry.config().unwrap());
         let text = std::fs::read_to_string(entry.path().join(RECORD)).unwrap();
         assert!(!text.contains("/here"), "{text}");
 
