@@ -17,7 +17,7 @@ const MIN_SHARES: u64 = 2;
 const MAX_SHARES: u64 = 262_144;
 
 pub(super) fn v1(cpu: &Cpu) -> Result<Vec<Setting>, Error> {
-    let mut settings = Vec::new();
+    let mut settings = Vec::from_iter(awake(cpu));
     if let Some(shares) = given(cpu.shares) {
         if !(MIN_SHARES..=MAX_SHARES).contains(&shares) {
             let reason = format!("{shares} is not between {MIN_SHARES} and {MAX_SHARES}");
@@ -34,7 +34,7 @@ pub(super) fn v1(cpu: &Cpu) -> Result<Vec<Setting>, Error> {
     if let Some(burst) = cpu.burst {
         settings.push(Setting::new(BURST, "cpu.cfs_burst_us", burst));
     }
-    settings.extend(cpu.idle.map(|idle| Setting::new(IDLE, "cpu.idle", idle)));
+    settings.extend(idle(cpu));
     if let Some(period) = given(cpu.realtime_period) {
         settings.push(Setting::new(REALTIME_PERIOD, "cpu.rt_period_us", period));
     }
@@ -51,12 +51,11 @@ pub(super) fn v2(cpu: &Cpu) -> Result<Vec<Setting>, Error> {
         let reason = "cgroup v2 does not limit realtime scheduling; leave it out".to_owned();
         return Err(Error::Value { pointer, reason });
     }
-    let mut settings = Vec::new();
-    // The weight of an idle cgroup is fixed, so it comes first.
+    let mut settings = Vec::from_iter(awake(cpu));
     if let Some(shares) = given(cpu.shares) {
         settings.push(Setting::new(SHARES, "cpu.weight", weight(shares)));
     }
-    settings.extend(cpu.idle.map(|idle| Setting::new(IDLE, "cpu.idle", idle)));
+    settings.extend(idle(cpu));
     let quota = given(cpu.quota).map(|quota| if quota < 0 { "max".to_owned() } else { quota.to_string() });
     match (quota, given(cpu.period)) {
         (Some(quota), Some(period)) => {
@@ -70,6 +69,16 @@ pub(super) fn v2(cpu: &Cpu) -> Result<Vec<Setting>, Error> {
         settings.push(Setting::new(BURST, "cpu.max.burst", burst));
     }
     Ok(settings)
+}
+
+/// The weight of an idle cgroup is fixed: what ends that comes before the weight. Kernels before 5.15 know none that is idle.
+fn awake(cpu: &Cpu) -> Option<Setting> {
+    cpu.idle.filter(|idle| *idle == 0).map(|idle| Setting::new(IDLE, "cpu.idle", idle).optional(true))
+}
+
+/// What makes a cgroup idle comes after the weight.
+fn idle(cpu: &Cpu) -> Option<Setting> {
+    cpu.idle.filter(|idle| *idle != 0).map(|idle| Setting::new(IDLE, "cpu.idle", idle))
 }
 
 /// The same in both versions.
@@ -155,6 +164,9 @@ mod tests {
         let cpu = Cpu { shares: Some(1024), idle: Some(1), mems: Some("0".into()), ..Cpu::default() };
         assert_eq!(shown(&v1(&cpu).unwrap()), ["cpu.shares=1024", "cpu.idle=1"]);
         assert_eq!(shown(&v2(&cpu).unwrap()), ["cpu.weight=100", "cpu.idle=1"]);
+        let cpu = Cpu { idle: Some(0), ..cpu };
+        assert_eq!(shown(&v1(&cpu).unwrap()), ["cpu.idle=0?", "cpu.shares=1024"]);
+        assert_eq!(shown(&v2(&cpu).unwrap()), ["cpu.idle=0?", "cpu.weight=100"]);
         assert_eq!(shown(&cpuset(&cpu).collect::<Vec<_>>()), ["cpuset.mems=0"]);
         let wrong = v1(&Cpu { shares: Some(1), ..Cpu::default() }).unwrap_err();
         assert_eq!(wrong.pointer(), Some(SHARES));

@@ -71,9 +71,10 @@ pub(super) fn v2(memory: &Memory) -> Result<Vec<Setting>, Error> {
 
 /// Refuses limits below the memory in use.
 pub(in crate::cgroup) fn check_usage(memory: &Memory, usage: i64) -> Result<(), Error> {
-    for (pointer, limit) in [(LIMIT, given(memory.limit)), (SWAP, given(memory.swap))] {
+    let (swap, limit) = (given(memory.swap), given(memory.limit));
+    for (pointer, what, limit) in [(SWAP, "memory+swap", swap), (LIMIT, "memory", limit)] {
         if let Some(limit) = limit.filter(|limit| (0..usage).contains(limit)) {
-            let reason = format!("rejecting memory limit {limit}: it is less than the {usage} bytes in use");
+            let reason = format!("rejecting {what} limit {limit}: it is less than the {usage} bytes in use");
             return Err(Error::Value { pointer: pointer.into(), reason });
         }
     }

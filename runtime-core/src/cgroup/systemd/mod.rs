@@ -199,6 +199,7 @@ impl Manager for Systemd {
 
     fn update(&mut self, changes: &Resources) -> Result<(), Error> {
         let mut bus = Bus::connect(&self.unit.bus)?;
+        let changes = &properties::awakened(changes);
         let former = self.files.replace(changes)?;
         if properties::idle_has_weight(changes) {
             log::warn!(

@@ -29,6 +29,18 @@ pub(super) fn idle_has_weight(resources: &Resources) -> bool {
         || unified("cpu.idle") == Some("1") && unified("cpu.weight").is_some()
 }
 
+/// The changes as systemd makes them: a weight ends that a cgroup is idle.
+pub(super) fn awakened(changes: &Resources) -> Resources {
+    let mut changes = changes.clone();
+    let idle = changes.cpu.as_ref().is_some_and(|cpu| cpu.idle.is_some())
+        || changes.unified.contains_key("cpu.idle");
+    let weight = changes.cpu.as_ref().is_some_and(|cpu| given(cpu.shares).is_some());
+    if !idle && (weight || changes.unified.contains_key("cpu.weight")) {
+        changes.cpu.get_or_insert_default().idle = Some(0);
+    }
+    changes
+}
+
 /// The properties for these limits in the version of cgroups that systemd works with.
 pub(super) fn of(resources: &Resources, v1: bool) -> Vec<Property> {
     let mut properties = Vec::new();
@@ -220,6 +232,19 @@ mod tests {
             (r#"{"unified": {"cpu.idle": "0", "cpu.weight": "8"}}"#, false),
         ] {
             assert_eq!(idle_has_weight(&serde_json::from_str(resources).unwrap()), clash, "{resources}");
+        }
+    }
+
+    #[test]
+    fn a_weight_ends_idleness() {
+        for (changes, idle) in [
+            (r#"{"cpu": {"shares": 5}}"#, Some(0)),
+            (r#"{"unified": {"cpu.weight": "8"}}"#, Some(0)),
+            (r#"{"cpu": {"shares": 5, "idle": 1}}"#, Some(1)),
+            (r#"{"cpu": {"quota": 5}}"#, None),
+        ] {
+            let awakened = awakened(&serde_json::from_str(changes).unwrap());
+            assert_eq!(awakened.cpu.and_then(|cpu| cpu.idle), idle, "{changes}");
         }
     }
 
