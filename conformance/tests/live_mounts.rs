@@ -130,7 +130,7 @@ fn all_are_made_or_none() {
     assert_eq!(kernel::read(format!("/proc/{}/mounts", c.pid())), before);
 }
 
-/// Kills the helper of `mounts add` as soon as it has the directory `many` open.
+/// Kills the helper of `mounts add` as soon as it has the directory `many` open, and takes `/scratch` away before.
 fn add_and_kill_the_copier(t: &Sandbox, c: &Container<'_>, list: &Value) -> Output {
     let flags = ["--log-format", "json", "mounts", "add", c.id(), "-"];
     let mut adding = t.runtime(flags).input(list.to_string()).spawn();
@@ -141,11 +141,60 @@ fn add_and_kill_the_copier(t: &Sandbox, c: &Container<'_>, list: &Value) -> Outp
         let mut children =
             kernel::Process::all().into_iter().filter(|process| process.status("PPid") == parent);
         if let Some(helper) = children.find(copies) {
+            helper.signal(Signal::SIGSTOP);
+            let pid = c.pid().to_string();
+            t.command(["nsenter", "--target", &pid, "--mount", "umount", "/scratch"]).run().ok();
             helper.signal(Signal::SIGKILL);
             break;
         }
     }
     adding.wait()
+}
+
+/// What lies below at the same destination stays, and a link that was no mount keeps nothing.
+#[test]
+fn all_go_again_by_whatever_path_they_came() {
+    corten_only!();
+    let t = sandbox!();
+    let (mut bundle, list) = prepared(&t);
+    bundle.mount("/scratch", "tmpfs", "tmpfs", &[]);
+    for (link, to) in [("/link", "data"), ("/kernel", "sys")] {
+        symlink(to, bundle.inside(link)).unwrap();
+    }
+    symlink("file", t.path("source").join("to-file")).unwrap();
+    let c = t.launch(&bundle);
+    let before = kernel::read(format!("/proc/{}/mounts", c.pid()));
+    let source = t.path("source");
+    let all = json!([
+        list[0],
+        list[2],
+        {"destination": "/link/dir", "type": "bind", "source": source, "options": ["bind"]},
+        {"destination": "/link/file", "type": "bind", "source": source.join("file"), "options": ["bind"]},
+        {"destination": "/kernel/firmware", "type": "tmpfs", "source": "tmpfs"},
+        {"destination": "/copied", "type": "bind", "source": source.join("to-file"), "options": ["bind", "copy-symlink"]},
+        {"destination": "/legacy", "type": "tmpfs", "source": "tmpfs", "options": ["iversion"]},
+        {"destination": "/last", "type": "no-such-filesystem"},
+    ]);
+    assert_eq!(refused(&change(&t, "add", &c, &all)), "/7");
+    assert_eq!(kernel::read(format!("/proc/{}/mounts", c.pid())), before);
+    assert_eq!(c.exec(["readlink", "/copied"]).ok(), "file\n");
+}
+
+#[test]
+fn what_could_not_be_removed_is_not_added() {
+    corten_only!();
+    let t = sandbox!();
+    let (bundle, list) = prepared(&t);
+    let c = t.launch(&bundle);
+    let before = kernel::read(format!("/proc/{}/mounts", c.pid()));
+    for (target, source) in
+        [("/sys/kernel/debug", t.path("source")), ("/sys", t.path("source")), ("/proc", "/proc".into())]
+    {
+        let first = json!({"destination": target, "type": "bind", "source": source, "options": ["rbind"]});
+        let output = change(&t, "add", &c, &json!([first, list[0]]));
+        assert_eq!(refused(&output), "/0/destination", "{target}: {}", output.report());
+    }
+    assert_eq!(kernel::read(format!("/proc/{}/mounts", c.pid())), before);
 }
 
 #[test]
@@ -164,7 +213,9 @@ fn what_was_made_goes_with_a_helper_that_is_killed() {
     let killed = (0..20).any(|_| {
         let output = add_and_kill_the_copier(&t, &c, &list);
         if output.success() {
-            change(&t, "remove", &c, &list).ok();
+            for mount in list.as_array().unwrap() {
+                change(&t, "remove", &c, &json!([mount]));
+            }
             return false;
         }
         output.fails_with(1, "ended without a word");

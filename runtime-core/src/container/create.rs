@@ -321,6 +321,7 @@ impl Making<'_> {
             Call::Listens(listener) => self.draft.seccomp().map_or(Ok(()), |profile| {
                 agent::hand_over(profile, &listener, child.pid, &self.draft.state(child.pid))
             }),
+            Call::Attaches { .. } => Ok(()),
         })
     }
 

@@ -282,7 +282,7 @@ impl Joining<'_> {
         let ready = handshake::until_ready(&mut child, &plan, None, |call, child| match call {
             Call::Cloned => Ok(launch::set_limits(child.pid, plan.host())?),
             Call::At(Point::Born) => adopt(child.pid),
-            Call::At(_) | Call::Networked(_) | Call::Opened(..) => Ok(()),
+            Call::At(_) | Call::Networked(_) | Call::Opened(..) | Call::Attaches { .. } => Ok(()),
             Call::Listens(listener) => self
                 .seccomp
                 .map_or(Ok(()), |profile| agent::hand_over(profile, &listener, child.pid, &self.state())),

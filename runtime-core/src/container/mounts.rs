@@ -11,16 +11,15 @@ use crate::config::Mount;
 use crate::error::Error;
 use crate::host::Host;
 use crate::launch::descriptors::Sources;
-use crate::launch::handshake::{self, Stop};
+use crate::launch::handshake::{self, Call, Stop};
 use crate::launch::{self, Payload};
 use crate::plan::{self, Facts, Plan, Running};
 use crate::state::{Record, RootMount};
 
-type Planner = fn(&[Mount], &Facts, &Running<'_>) -> Result<Plan, plan::Error>;
-
 impl Container {
     /// Makes mounts in the container, all or none: bind mounts and new file systems, as `mounts` of a config describes them, under the
-    /// same rules. Nothing remembers them but the container's mount namespace.
+    /// same rules. Nothing remembers them but the container's mount namespace: should this process be killed meanwhile, those that are made
+    /// already stay. So does one over which the container has mounted something by the time it is taken back.
     ///
     /// # Errors
     /// [`Error::Config`] for faults of the list, whose pointers begin with a mount's place in it; [`Error::NotRunning`];
@@ -36,13 +35,7 @@ impl Container {
         let _lock = self.entry.lock_exclusive()?;
         let record = self.entry.read()?;
         sources_outside(mounts, &record)?;
-        let mut made = 0;
-        self.change_mounts(&record, mounts, plan::mounts_added, || made += 1).inspect_err(|_| {
-            let made = mounts.get(..made).unwrap_or_default();
-            if let Err(error) = self.change_mounts(&record, made, plan::mounts_removed, || {}) {
-                log::warn!("after a failure: {error}");
-            }
-        })
+        self.change_mounts(&record, |facts, running| plan::mounts_added(mounts, facts, running))
     }
 
     /// Takes mounts from the container, the last first: at each destination the one on top, whether it was added or came with the config.
@@ -51,20 +44,16 @@ impl Container {
     /// As [`add_mounts`](Self::add_mounts); where a destination is no mount those after it are gone.
     pub fn remove_mounts(&self, mounts: &[Mount]) -> Result<(), Error> {
         let _lock = self.entry.lock_exclusive()?;
-        self.change_mounts(&self.entry.read()?, mounts, plan::mounts_removed, || {})
+        let record = self.entry.read()?;
+        self.change_mounts(&record, |facts, running| plan::mounts_removed(mounts, facts, running))
     }
 
-    /// Runs a plan in the container's mount namespace; `made` is told of each mount that is there.
+    /// Carries a plan out in the container's mount namespace. What it has added goes again where it fails.
     fn change_mounts(
         &self,
         record: &Record,
-        mounts: &[Mount],
-        planner: Planner,
-        mut made: impl FnMut(),
+        planner: impl FnOnce(&Facts, &Running<'_>) -> Result<Plan, plan::Error>,
     ) -> Result<(), Error> {
-        if mounts.is_empty() {
-            return Ok(());
-        }
         let init = match status(&self.entry, record)? {
             (Status::Created | Status::Running | Status::Paused, Some(init)) => init,
             _ => return Err(Error::NotRunning),
@@ -85,23 +74,39 @@ impl Container {
             id_maps,
             user_namespace,
         };
-        let plan = planner(mounts, &host.facts(), &running)?;
+        let facts = host.facts();
+        let plan = planner(&facts, &running)?;
         let sources =
             Sources { container: Some(init.as_fd()), proc: Some(host.proc()), ..Sources::default() };
-        let payload = Payload { stdio: None, inherit: &[] };
-        let mut child = launch::launch(&plan, &sources, &payload).map_err(Error::Sources)?;
-        let done = handshake::until_ready(&mut child, &plan, None, |_, _| {
-            made();
-            Ok(())
-        });
-        // It has nothing more to do, and may be gone already.
-        end(&child);
-        done.map(drop).map_err(|stop| match stop {
-            Stop::Step(error) => Error::Mounts(error),
-            Stop::Host(error) => error,
-            Stop::Died(exit) => Error::InitDied(format!("ended without a word: {exit:?}")),
+        let mut made = Vec::new();
+        carry_out(&plan, &sources, &mut made).inspect_err(|_| {
+            if !made.is_empty() {
+                let undo = plan::mounts_undone(&plan, &made, &facts, &running);
+                if let Err(error) = carry_out(&undo, &sources, &mut Vec::new()) {
+                    log::warn!("after a failure: {error}");
+                }
+            }
         })
     }
+}
+
+/// Runs a plan to its end; `made` gets each mount that may be there now: the step, and the mount's number.
+fn carry_out(plan: &Plan, sources: &Sources<'_>, made: &mut Vec<(u32, u32)>) -> Result<(), Error> {
+    let payload = Payload { stdio: None, inherit: &[] };
+    let mut child = launch::launch(plan, sources, &payload).map_err(Error::Sources)?;
+    let done = handshake::until_ready(&mut child, plan, None, |call, _| {
+        if let Call::Attaches { step, mount } = call {
+            made.push((step, mount));
+        }
+        Ok(())
+    });
+    // It has nothing more to do, and may be gone already.
+    end(&child);
+    done.map(drop).map_err(|stop| match stop {
+        Stop::Step(error) => Error::Mounts(error),
+        Stop::Host(error) => error,
+        Stop::Died(exit) => Error::InitDied(format!("ended without a word: {exit:?}")),
+    })
 }
 
 /// Refuses sources in the root file system: the container may turn their paths into links, and the host's side follows those.

@@ -49,6 +49,8 @@ struct Init {
     joined: u32,
     undumpable: bool,
     die_with_parent: bool,
+    /// The root was there before: others see at once what is mounted in it.
+    live: bool,
     /// The current directory is the payload's.
     arrived: bool,
     /// The candidate that `Lookup` found.
@@ -70,6 +72,7 @@ impl Init {
             joined: 0,
             undumpable: false,
             die_with_parent: false,
+            live: false,
             arrived: false,
             chosen: 0,
             home: None,
@@ -158,6 +161,7 @@ impl Init {
             Step::EnterPath { path } => sys::chdir(path.c_str()).map(drop),
             Step::OpenRoot {} => {
                 let root = sys::openat(AT_FDCWD, c"/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0)?;
+                self.live = true;
                 self.keep(0, root)
             }
             Step::Propagation { path, flags } => {
@@ -174,11 +178,14 @@ impl Init {
                 let root = self.root(nofollow)?;
                 let new = Filesystem { fstype, source, options, keep_mode, copy_up };
                 let mount = mount::filesystem(&new, &attrs, &root, target.c_str())?;
+                self.announce(&mount)?;
+                mount::place(&mount, &root, target.c_str())?;
                 keep.map_or(Ok(()), |slot| self.keep(slot, mount))
             }
             Step::MountData { fstype, source, flags, data, attrs, target } => {
                 let new = Legacy { fstype, source, flags, data };
-                mount::legacy(&new, &attrs, &self.root(false)?, target.c_str())
+                let mount = mount::legacy(&new, &attrs, &self.root(false)?, target.c_str())?;
+                self.announce(&mount)
             }
             Step::BindMount {
                 source: path,
@@ -210,10 +217,17 @@ impl Init {
                     self.link.tell(Tag::Tree, self.step, number, Some(&tree))?;
                     self.link.expect(Order::Proceed)?;
                 }
+                self.announce(&tree)?;
                 mount::bind(&tree, &root, target.c_str(), target_link)?;
                 keep.map_or(Ok(()), |slot| self.keep(slot, tree))
             }
-            Step::Unmount { target } => mount::unmount(&self.root(true)?, target.c_str()),
+            Step::Unmount { target, mount: None } => mount::unmount(&self.root(true)?, target.c_str()),
+            Step::Unmount { target, mount: Some(mount) } => {
+                match mount::take_back(&self.root(false)?, target.c_str(), mount) {
+                    Err(fault) => self.link.warn(self.step, fault),
+                    done => done,
+                }
+            }
             Step::Label { slot, label } => mount::label(self.slot(slot)?, label),
             Step::MountSetattr { slot, attrs } => mount::set(self.slot(slot)?.raw(), &attrs),
             Step::MakeNode { path, mode, major, minor, uid, gid } => {
@@ -320,6 +334,14 @@ impl Init {
                 Err(exec::exec(candidates, self.chosen, args, env, self.home)?)
             }
         }
+    }
+
+    /// Tells of a mount where others see it. Whoever ends init meanwhile, the host side knows what to take back.
+    fn announce(&self, mount: &Fd) -> Result<()> {
+        if !self.live {
+            return Ok(());
+        }
+        self.link.tell(Tag::Attaching, self.step, sys::mount_number(mount.raw())? as u32, None)
     }
 
     /// Sets anew what the kernel takes back when credentials change.

@@ -83,7 +83,7 @@ fn attach_known(tree: &Fd, mounted: &Statx, target: &Fd, root: &Root, path: &CSt
     let there = sys::statx(there.raw(), c"")?;
     if there.mnt_id != mounted.mnt_id {
         // It is not to stay where somebody has led it: this process ends, but what it joined may go on.
-        detach(tree);
+        let _ = detach(tree);
         return Err(Fault::check(Check::MountMoved));
     }
     Ok(())
@@ -150,7 +150,7 @@ pub(crate) struct Filesystem<'a> {
     pub(crate) copy_up: bool,
 }
 
-/// Mounts a file system at `target` in the root.
+/// A new, detached mount of a file system for `target` in the root.
 pub(crate) fn filesystem(new: &Filesystem<'_>, attrs: &Attrs, root: &Root, target: &CStr) -> Result<Fd> {
     let covered = if new.keep_mode || new.copy_up { root.open_existing(target)? } else { None };
     let mode = match covered.as_ref().filter(|_| new.keep_mode) {
@@ -169,8 +169,12 @@ pub(crate) fn filesystem(new: &Filesystem<'_>, attrs: &Attrs, root: &Root, targe
     if let Some(covered) = covered.filter(|_| new.copy_up) {
         copy::contents(&covered, &mount)?;
     }
-    attach(&mount, &root.ensure(target, Leaf::Directory)?, root, target)?;
     Ok(mount)
+}
+
+/// Attaches a new mount at `target` in the root.
+pub(crate) fn place(mount: &Fd, root: &Root, target: &CStr) -> Result<()> {
+    attach(mount, &root.ensure(target, Leaf::Directory)?, root, target)
 }
 
 /// The permissions of a mode as text, NUL-terminated.
@@ -187,30 +191,40 @@ pub(crate) struct Legacy<'a> {
     pub(crate) data: Str<'a>,
 }
 
-/// Mounts with `mount(2)` at `target` in the root, or changes the mount that is there.
-pub(crate) fn legacy(mount: &Legacy<'_>, attrs: &Attrs, root: &Root, target: &CStr) -> Result<()> {
+/// Mounts with `mount(2)` at `target` in the root, or changes the mount that is there; answers the root of that mount.
+pub(crate) fn legacy(mount: &Legacy<'_>, attrs: &Attrs, root: &Root, target: &CStr) -> Result<Fd> {
     if mount.flags & MS_REMOUNT != 0 {
         let there = root.open(target)?;
         // With MS_BIND the attributes are all that changes.
         if mount.flags & MS_BIND == 0 {
             call_mount(mount, &there, root)?;
         }
-        return set(there.raw(), attrs);
+        set(there.raw(), attrs)?;
+        return Ok(there);
     }
     let dir = root.ensure(target, Leaf::Directory)?;
     call_mount(mount, &dir, root)?;
+    // Whoever joined the mount namespace of others leaves nothing there that is not as it should be, nor where somebody has led it.
+    settle(&dir, attrs, root, target).inspect_err(|_| {
+        let _ = detach(&dir);
+    })
+}
+
+/// Finds what has just been mounted over `dir` at `target`, and gives it its attributes.
+fn settle(dir: &Fd, attrs: &Attrs, root: &Root, target: &CStr) -> Result<Fd> {
     let there = root.open(target)?;
     let (below, stat) = (sys::statx(dir.raw(), c"")?, sys::statx(there.raw(), c"")?);
     if stat.mnt_id == below.mnt_id || stat.attributes & STATX_ATTR_MOUNT_ROOT == 0 {
         return Err(Fault::check(Check::MountMoved));
     }
-    // Whoever joined the mount namespace of others leaves nothing there that is not as it should be.
-    set(there.raw(), attrs).inspect_err(|_| detach(&there))
+    set(there.raw(), attrs)?;
+    Ok(there)
 }
 
-/// Takes back a mount, by a descriptor of its root.
-fn detach(mount: &Fd) {
-    let _ = sys::fchdir(mount.raw()).and_then(|_| sys::umount2(c".", MNT_DETACH));
+/// Takes back the mount on top at a directory.
+fn detach(dir: &Fd) -> Result<()> {
+    sys::fchdir(dir.raw())?;
+    sys::umount2(c".", MNT_DETACH).map(drop)
 }
 
 /// Calls `mount(2)`, which takes paths alone, for the directory `dir`.
@@ -272,6 +286,29 @@ pub(crate) fn unmount(root: &Root, target: &CStr) -> Result<()> {
     let (parent, name) = root.parent(target, &mut kept)?;
     sys::fchdir(parent)?;
     sys::umount2(name.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW)?;
+    sys::fchdir(root.dir).map(drop)
+}
+
+/// Detaches the mount with this number, if it is what `target` in the root leads to. Links may lead there, since the number tells.
+#[inline(never)] // as above
+pub(crate) fn take_back(root: &Root, target: &CStr, mount: u32) -> Result<()> {
+    let is_it = |fd: &Fd| sys::mount_number(fd.raw()).map(|number| number == u64::from(mount));
+    let Some(there) = root.open_existing(target)? else { return Ok(()) };
+    if !is_it(&there)? {
+        return Ok(());
+    }
+    if sys::statx(there.raw(), c"")?.kind() == S_IFDIR {
+        detach(&there)?;
+    } else {
+        let mut kept = None;
+        let (parent, name) = root.parent(target, &mut kept)?;
+        // A file on which something is mounted cannot be renamed, so that the name stays this mount's.
+        if !is_it(&sys::openat(parent, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0)?)? {
+            return Err(Fault::check(Check::MountMoved));
+        }
+        sys::fchdir(parent)?;
+        sys::umount2(name.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW)?;
+    }
     sys::fchdir(root.dir).map(drop)
 }
 

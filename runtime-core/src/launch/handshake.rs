@@ -43,6 +43,8 @@ pub(crate) enum Call {
     Networked(OwnedFd),
     /// The ids of this tree are to be mapped, by the plan's mapping with this number.
     Opened(usize, OwnedFd),
+    /// A mount is about to come by this step, or has come; its number.
+    Attaches { step: u32, mount: u32 },
     /// The seccomp filter is loaded; this is its listener.
     Listens(OwnedFd),
 }
@@ -114,6 +116,7 @@ pub(crate) fn until_ready(
                 serve(Call::Opened(report.value as usize, tree), child)?;
                 proceed(child).map_err(failed)?;
             }
+            (Tag::Attaching, _) => serve(Call::Attaches { step: report.step, mount: report.value }, child)?,
             (Tag::Listener, _) => {
                 let listener = sys::pidfd_getfd(&child.pidfd, report.value).map_err(failed)?;
                 serve(Call::Listens(listener), child)?;

@@ -11,7 +11,7 @@ use super::namespaces::{MOUNT, USER};
 use super::paths::below;
 use super::{Error, Facts, IdMaps, join};
 use crate::config::Mount;
-use crate::wire::{Point, Step, Str};
+use crate::wire::{Step, Str};
 
 /// File systems that show what the container's masks and read-only paths hide, or depend on which process mounts them.
 const OF_KERNEL: [&str; 5] = ["proc", "sysfs", "cgroup", "cgroup2", "mqueue"];
@@ -48,6 +48,7 @@ pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> R
     let label = running.mount_label.map(|label| MountLabel::new(label, running.annotations));
     for (index, mount) in mounts.iter().enumerate() {
         let entry = Entry::read(mount, format!("/{index}"), None)?;
+        outside_kernel(&entry)?;
         let refuse = |field: &str, why: &str| Err(Error::at(format!("{}/{field}", entry.at), why));
         match mount.typ.as_deref() {
             _ if entry.options.remount => {
@@ -74,8 +75,6 @@ pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> R
             }
             None => return refuse("type", "the filesystem type is missing"),
         }
-        // Whoever ends init meanwhile, the host side knows what to take back.
-        builder.add(entry.at.clone(), Step::Rendezvous { point: Point::Mounted as u32 });
     }
     builder.add("", Step::AwaitStart { gate: None });
     Ok(builder.finish())
@@ -87,16 +86,44 @@ pub fn mounts_removed(mounts: &[Mount], facts: &Facts, running: &Running<'_>) ->
     enter(&mut builder, facts, running);
     for (index, mount) in mounts.iter().enumerate().rev() {
         let entry = Entry::read(mount, format!("/{index}"), None)?;
-        // What lies over the kernel's files hides something, but for the few that may be mounted over `/proc`.
-        if matches!(entry.target.as_str(), "/proc" | "/sys") || below(&entry.target, "/sys") {
-            let why = format!("{:?} belongs to the kernel's file systems and stays", entry.target);
-            return Err(Error::at(format!("{}/destination", entry.at), why));
-        }
+        outside_kernel(&entry)?;
         let target = Str::from(entry.target.as_str());
-        builder.add(entry.at.clone(), Step::Unmount { target });
+        builder.add(entry.at.clone(), Step::Unmount { target, mount: None });
     }
     builder.add("", Step::AwaitStart { gate: None });
     Ok(builder.finish())
+}
+
+/// The plan that takes back what another has added: by which of its steps, and the number of the mount. No other mount goes,
+/// and what cannot be taken back does not keep the rest.
+pub fn mounts_undone(added: &Plan, made: &[(u32, u32)], facts: &Facts, running: &Running<'_>) -> Plan {
+    let mut builder = Builder::new(false);
+    enter(&mut builder, facts, running);
+    for &(step, mount) in made.iter().rev() {
+        let number = step as usize;
+        if let Some(
+            Step::BindMount { target, .. } | Step::MountFs { target, .. } | Step::MountData { target, .. },
+        ) = added.step(number)
+        {
+            let origin = added.origin(number).unwrap_or_default().to_owned();
+            builder.add(origin, Step::Unmount { target, mount: Some(mount) });
+        }
+    }
+    builder.add("", Step::AwaitStart { gate: None });
+    builder.finish()
+}
+
+/// What lies over the kernel's files hides something, but for the few that may be mounted over `/proc`: so nothing is taken away there,
+/// nor added, which could not be removed again.
+fn outside_kernel(entry: &Entry<'_>) -> Result<(), Error> {
+    let target = entry.target.as_str();
+    if matches!(target, "/proc" | "/sys") || below(target, "/sys") {
+        let why = format!(
+            "{target:?} belongs to the kernel's file systems, whose mounts stay as the config has them"
+        );
+        return Err(Error::at(format!("{}/destination", entry.at), why));
+    }
+    Ok(())
 }
 
 /// Goes where the container's mounts are, as the root of its user namespace.

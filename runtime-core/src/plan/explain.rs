@@ -163,7 +163,7 @@ fn doing(step: &Step<'_>) -> String {
             format!("a filesystem at {:?} must be mounted on ordinary directory", text(Some(*path)))
         }
         Step::MakeDirectory { path } => about("unable to make the directory", path),
-        Step::Unmount { target } => about("unable to unmount", target),
+        Step::Unmount { target, .. } => about("unable to unmount", target),
         Step::MountSetattr { .. } => "unable to change a mount's attributes".into(),
         Step::Label { label, .. } => about("unable to label a mount with", label),
         Step::MakeNode { path, .. } => about("unable to make the device", path),

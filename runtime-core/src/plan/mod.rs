@@ -38,7 +38,7 @@ use namespaces::{CGROUP, NETWORK, Namespaces, PID, USER};
 use process::Payload;
 use rootfs::Root;
 
-pub use added::{Running, mounts_added, mounts_removed};
+pub use added::{Running, mounts_added, mounts_removed, mounts_undone};
 pub use builder::{Descriptor, HostPart, NetDevice, Plan, Tree, UserNamespace};
 pub use cgroup_mount::cgroup_owner;
 pub use explain::StepError;

@@ -61,6 +61,8 @@ numbered! {
         Tolerated = 10,
         /// The descriptor is a socket of the container's network namespace, by which the host side brings the loopback interface up.
         Loopback = 11,
+        /// A mount comes to a container that runs, or has just come: `value` is its number, as mountinfo has it.
+        Attaching = 12,
     }
 
     /// What went wrong in a step.

@@ -109,7 +109,7 @@ steps! {
         /// The directory, opened by the host side.
         dir: Fd
     }
-    /// Opens `/` as the root (slot 0), where the container has one already.
+    /// Opens `/` as the root (slot 0), where the container has one already. Mounts in it are told from then on ([`Tag::Attaching`]).
     11 OpenRoot {}
     /// Changes the propagation of the mount at a path: `mount(NULL, path, NULL, flags)`.
     12 Propagation {
@@ -206,7 +206,9 @@ steps! {
     /// Detaches the mount on top at a path, reached without symbolic links, with all mounts below it.
     80 Unmount {
         /// The path in the root.
-        target: Str<'a>
+        target: Str<'a>,
+        /// Only the mount with this number, reached in any way; what cannot be taken back is told ([`Tag::Tolerated`]).
+        mount: Option<u32>,
     }
     /// Changes a kept mount.
     20 MountSetattr {
@@ -536,6 +538,6 @@ mod tests {
         let sum = letters.fold(0xcbf2_9ce4_8422_2325_u64, |sum, letter| {
             (sum ^ u64::from(letter)).wrapping_mul(0x100_0000_01b3)
         });
-        assert_eq!((PROGRAM_VERSION, sum), (2, 1_545_907_867_638_934_111));
+        assert_eq!((PROGRAM_VERSION, sum), (3, 211_161_154_971_486_171));
     }
 }

@@ -191,6 +191,8 @@ fn terminal() {
         let namespaces = libc::CLONE_NEWNS as u64;
         let script = "stty size; tty; stat -c %u:%t:%T /dev/console; read line; echo [$line]";
         let (child, output) = start(&shell(&steps, script), namespaces, &[]).unwrap();
+        let announced = child.channel.receive().unwrap().unwrap().report;
+        assert_eq!((announced.tag, announced.step), (Tag::Attaching, 1));
         let message = child.channel.receive().unwrap().unwrap();
         assert_eq!(message.report.tag, Tag::Terminal);
         let mut master = File::from(message.fd.unwrap());
