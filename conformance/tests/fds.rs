@@ -1,11 +1,13 @@
 //! Descriptors and sockets that are handed over, and those that must not be.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
 use conformance::{Command, Container, Sandbox, corten_only, is_peer, kernel, sandbox, wait_until};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 /// Opens /etc/hostname as 3, /etc/passwd as 4 and /etc/group as 5.
 const THREE_FILES: &str = "exec 3</etc/hostname 4</etc/passwd 5</etc/group";
@@ -182,6 +184,29 @@ fn start_waits_for_readiness() {
     start.wait().ok();
     c.force_delete();
     t.assert_clean();
+}
+
+/// A process of the container may change names in that directory: nothing is done to the socket by its name there.
+#[test]
+fn the_notify_socket_comes_whole() {
+    corten_only!();
+    let t = sandbox!();
+    let path = t.path("notify.sock");
+    let _host = notify_socket(&path);
+    let (mut bundle, id) = (t.bundle(), t.id());
+    bundle.args(["true"]);
+    let output = t.on_bundle(["create"], &bundle, &id).env("NOTIFY_SOCKET", &path).run();
+    let c = Container::new(&t, id, output);
+    let directory = t.state_root().join(c.id()).join("notify");
+    let watch = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
+    let changes = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_MOVED_TO;
+    watch.add_watch(&directory, changes).unwrap();
+    c.command("start", [""; 0]).env("NOTIFY_SOCKET", &path).run();
+    let seen: Vec<_> =
+        watch.read_events().unwrap().into_iter().map(|event| (event.mask, event.name)).collect();
+    assert_eq!(seen, [(AddWatchFlags::IN_MOVED_TO, Some("notify.sock".into()))]);
+    assert_eq!(fs::metadata(directory.join("notify.sock")).unwrap().permissions().mode() & 0o777, 0o777);
+    c.force_delete();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, renameat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, mkdirat};
@@ -22,6 +22,9 @@ pub(super) const NOTIFY: &str = "notify";
 
 /// The socket in it.
 const SOCKET: &str = "notify.sock";
+
+/// Where the socket is made.
+const UNFINISHED: &str = "notify.new";
 
 /// How long the service manager may take to have read everything.
 const BARRIER: Duration = Duration::from_secs(30);
@@ -44,17 +47,18 @@ pub(super) fn prepare(entry: &Entry) -> Result<PathBuf, Error> {
 impl Notify {
     /// Listens for the payload, which is about to be started.
     pub(super) fn bind(entry: &Entry, host: &Path) -> Result<Self, Error> {
-        let name = format!("{NOTIFY}/{SOCKET}");
+        let (dir, name) = (entry.dir(), format!("{NOTIFY}/{SOCKET}"));
         let path = entry.path().join(&name);
         let failed = |error: std::io::Error| {
             Error::system("bind", &path)(error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw))
         };
-        entry.unlink(&name);
-        let socket = UnixDatagram::bind(entry.short_path(&name)).map_err(failed)?;
-        // Any user of the container may report.
+        entry.unlink(UNFINISHED);
+        let socket = UnixDatagram::bind(entry.short_path(UNFINISHED)).map_err(failed)?;
+        // Any user of the container may report. Its processes can change names in the directory that they share.
         let mode = Mode::from_bits_truncate(0o777);
-        fchmodat(entry.dir(), name.as_str(), mode, FchmodatFlags::FollowSymlink)
+        fchmodat(dir, UNFINISHED, mode, FchmodatFlags::FollowSymlink)
             .map_err(Error::system("chmod", &path))?;
+        renameat(dir, UNFINISHED, dir, name.as_str()).map_err(Error::system("rename", &path))?;
         Ok(Self { socket, host: host.to_owned() })
     }
 
