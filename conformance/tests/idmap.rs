@@ -83,6 +83,32 @@ fn those_of_a_joined_user_namespace() {
     assert_eq!(t.run(&second).ok(), "0:0\n7:7\n");
 }
 
+/// A mount that is added to such a container has them too, also where `/proc` leads to nobody's namespace.
+#[test]
+fn those_of_a_running_container() {
+    corten_only!();
+    let t = sandbox!();
+    let source = data(&t, &[7]);
+    let mut first = t.bundle();
+    in_user_namespace(&mut first, &[(0, 100_000, 65_536)]);
+    first.args(["sleep", "1000"]);
+    let one = t.launch(&first);
+    let mut second = t.share(&first);
+    second.remove("/linux/uidMappings").remove("/linux/gidMappings");
+    second.join_namespace("user", &format!("/proc/{}/ns/user", one.pid()));
+    second.set("/root/readonly", false);
+    let c = t.launch(&second);
+    let list =
+        json!([{"destination": "/late", "type": "bind", "source": source, "options": ["rbind", "idmap"]}]);
+    for proc in ["true", "mount -t tmpfs none /proc"] {
+        let host = format!("{proc} && exec \"$@\"");
+        let add = t.runtime(["mounts", "add", c.id(), "-"]).input(list.to_string());
+        add.wrap(["unshare", "-m", "--propagation", "private", "sh", "-c", &host, "sh"]).run().ok();
+        assert_eq!(c.exec(["stat", "-c", "%u:%g", "/late/7"]).ok(), "7:7\n");
+        t.runtime(["mounts", "remove", c.id(), "-"]).input(list.to_string()).run().ok();
+    }
+}
+
 #[test]
 fn those_in_the_option() {
     corten_only!();

@@ -269,6 +269,7 @@ impl Making<'_> {
             hook_output: hook_output.as_ref().map(AsFd::as_fd),
             container: None,
             container_root: None,
+            user_namespace: None,
         };
         let payload = Payload { stdio: self.draft.options.stdio, inherit: &self.draft.options.inherit };
         let child = launch::launch(&plan, &sources, &payload)?;
@@ -307,7 +308,7 @@ impl Making<'_> {
                 Ok(())
             }
             Call::Opened(number, opened) => match plan.host().trees.get(number) {
-                Some(wanted) => Ok(tree::map_ids(opened.as_raw_fd(), wanted)?),
+                Some(wanted) => Ok(tree::map_ids(opened.as_raw_fd(), wanted, None)?),
                 None => Err(Error::system("map the ids of", "a mount")(Errno::EBADMSG)),
             },
             Call::At(Point::Placed) => match &plan.host().user_namespace {

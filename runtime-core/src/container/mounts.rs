@@ -1,9 +1,12 @@
 //! Mounts made in a running container, and taken from it.
 
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use super::{Container, Status, end, status};
 use crate::check::{self, Finding, Severity};
@@ -14,7 +17,9 @@ use crate::launch::descriptors::Sources;
 use crate::launch::handshake::{self, Call, Stop};
 use crate::launch::{self, Payload};
 use crate::plan::{self, Facts, Plan, Running};
+use crate::procfs;
 use crate::state::{Record, RootMount};
+use crate::sys;
 
 impl Container {
     /// Makes mounts in the container, all or none: bind mounts and new file systems, as `mounts` of a config describes them, under the
@@ -63,21 +68,23 @@ impl Container {
         }
         let host = Host::get()?;
         let (namespaces, id_maps) = (record.namespaces, &record.id_maps);
-        let user_namespace =
-            format!("/proc/{}/ns/user", record.init.as_ref().map_or(0, |init| init.identity.pid));
-        let user_namespace = Path::new(&user_namespace);
         let running = Running {
             bundle: &record.bundle,
             annotations: &self.config()?.annotations,
             mount_label: record.mount_label.as_deref(),
             namespaces,
             id_maps,
-            user_namespace,
         };
         let facts = host.facts();
         let plan = planner(&facts, &running)?;
-        let sources =
-            Sources { container: Some(init.as_fd()), proc: Some(host.proc()), ..Sources::default() };
+        let needed = facts.may_mount && running.joins_user_namespace();
+        let user_namespace = needed.then(|| user_namespace(record, init.as_fd())).transpose()?;
+        let sources = Sources {
+            container: Some(init.as_fd()),
+            user_namespace: user_namespace.as_ref().map(AsFd::as_fd),
+            proc: Some(host.proc()),
+            ..Sources::default()
+        };
         let mut made = Vec::new();
         carry_out(&plan, &sources, &mut made).inspect_err(|_| {
             if !made.is_empty() {
@@ -107,6 +114,17 @@ fn carry_out(plan: &Plan, sources: &Sources<'_>, made: &mut Vec<(u32, u32)>) -> 
         Stop::Host(error) => error,
         Stop::Died(exit) => Error::InitDied(format!("ended without a word: {exit:?}")),
     })
+}
+
+/// The user namespace of a container's init.
+fn user_namespace(record: &Record, init: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    let path = format!("{}/ns/user", record.init.as_ref().map_or(0, |init| init.identity.pid));
+    let opened = procfs::open(&path, OFlag::O_RDONLY);
+    // While init has not been reaped nobody else has had its pid.
+    match sys::pidfd_send_signal(init, 0) {
+        Err(Errno::ESRCH) => Err(Error::NotRunning),
+        _ => opened.map_err(Error::system("open", Path::new("/proc").join(path))),
+    }
 }
 
 /// Refuses sources in the root file system: the container may turn their paths into links, and the host's side follows those.

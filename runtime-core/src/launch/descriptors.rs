@@ -30,6 +30,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
     /// A pidfd of the container's init.
     pub(crate) container: Option<BorrowedFd<'a>>,
+    /// The container's user namespace.
+    pub(crate) user_namespace: Option<BorrowedFd<'a>>,
     /// Where hooks in the container's namespaces write.
     pub(crate) hook_output: Option<BorrowedFd<'a>>,
 }
@@ -51,7 +53,7 @@ impl AsFd for Source<'_> {
 
 /// One descriptor for each that the plan names, in its order.
 pub(super) fn open_all<'a>(plan: &Plan, sources: &Sources<'a>) -> Result<Vec<Source<'a>>, Error> {
-    let mut trees = tree::open_all(plan, sources.proc)?.into_iter();
+    let mut trees = tree::open_all(plan, sources)?.into_iter();
     let open = |(number, wanted)| open_one(plan, Fd(number), wanted, sources, &mut trees);
     (0..).zip(plan.descriptors()).map(open).collect()
 }

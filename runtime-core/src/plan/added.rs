@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::builder::{Builder, Plan};
-use super::idmap::UserIds;
+use super::idmap::{MountMaps, UserIds};
 use super::labels::MountLabel;
 use super::mounts::{Entry, Surroundings};
 use super::namespaces::{MOUNT, USER};
@@ -29,8 +29,13 @@ pub struct Running<'a> {
     pub namespaces: u32,
     /// The ids of its user namespace, as far as its configuration gave them.
     pub id_maps: &'a IdMaps,
-    /// The file of that namespace.
-    pub user_namespace: &'a Path,
+}
+
+impl Running<'_> {
+    /// Whether its user namespace is one whose ids the configuration did not give.
+    pub(crate) fn joins_user_namespace(&self) -> bool {
+        self.namespaces & USER != 0 && self.id_maps.is_empty()
+    }
 }
 
 /// The plan for mounts that are added; their pointers are those of a document that is the list.
@@ -39,11 +44,11 @@ pub fn mounts_added(mounts: &[Mount], facts: &Facts, running: &Running<'_>) -> R
     let mut builder = Builder::new(true);
     builder.host().locked_trees = running.namespaces & USER != 0;
     enter(&mut builder, facts, running);
-    let joined = running.namespaces & USER != 0 && running.id_maps.is_empty();
+    let joined = running.joins_user_namespace();
     let surroundings = Surroundings {
         bundle: running.bundle,
         root: None,
-        ids: UserIds { maps: running.id_maps, file: joined.then_some(running.user_namespace) },
+        ids: UserIds { maps: running.id_maps, joined: joined.then_some(MountMaps::Running) },
     };
     let label = running.mount_label.map(|label| MountLabel::new(label, running.annotations));
     for (index, mount) in mounts.iter().enumerate() {

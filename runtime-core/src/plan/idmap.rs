@@ -1,6 +1,6 @@
 //! Id-mapped mounts: which ids of the file system are shown as which.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::mounts::Entry;
 use super::{Error, IdMaps};
@@ -22,14 +22,16 @@ pub enum MountMaps {
     Given(IdMaps),
     /// The user namespace that the container joins, by its file.
     Joined(PathBuf),
+    /// The user namespace of a running container, which the host side holds open.
+    Running,
 }
 
 /// The ids of the container's user namespace.
 pub(super) struct UserIds<'a> {
     /// As far as the configuration gives them.
     pub(super) maps: &'a IdMaps,
-    /// The file of a namespace that has them.
-    pub(super) file: Option<&'a Path>,
+    /// The namespace that has them, where the configuration made none.
+    pub(super) joined: Option<MountMaps>,
 }
 
 impl MountIds {
@@ -50,8 +52,8 @@ impl MountIds {
                 let error = Error::at(pointer, format!("{text:?} is no id mapping: {why}"));
                 error.hint("write uids=FROM-TO-SIZE#FROM-TO-SIZE;gids=FROM-TO-SIZE, or @FROM-TO-SIZE for ids of the container")
             })?,
-            None => match namespace.file {
-                Some(path) => return Ok(Some(Self { recursive, maps: MountMaps::Joined(path.into()) })),
+            None => match &namespace.joined {
+                Some(maps) => return Ok(Some(Self { recursive, maps: maps.clone() })),
                 None => container.clone(),
             },
         };

@@ -1,9 +1,7 @@
 //! `/linux/namespaces`: which are new, which are joined, and when.
 
-use std::path::Path;
-
 use super::builder::{Builder, Descriptor};
-use super::idmap::UserIds;
+use super::idmap::{MountMaps, UserIds};
 use super::{Error, Facts, IdMaps, Options, UserNamespace};
 use crate::check::sysctl;
 use crate::config::{Namespace, Spec};
@@ -102,7 +100,8 @@ impl<'a> Namespaces<'a> {
     /// The ids of the user namespace: those given, or those that the joined one has.
     pub(super) fn user_ids(&self) -> UserIds<'_> {
         let user = self.list.iter().find(|namespace| kind(&namespace.typ) == Some(USER));
-        UserIds { maps: &self.maps, file: user.and_then(|user| user.path.as_deref()).map(Path::new) }
+        let path = user.and_then(|user| user.path.as_ref());
+        UserIds { maps: &self.maps, joined: path.map(|path| MountMaps::Joined(path.into())) }
     }
 
     fn origin(&self, kinds: u32) -> String {

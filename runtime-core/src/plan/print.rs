@@ -110,6 +110,7 @@ impl fmt::Display for Tree {
         match self.ids.as_ref().map(|ids| &ids.maps) {
             Some(MountMaps::Given(maps)) => write!(f, " ids {}", id_maps(maps)),
             Some(MountMaps::Joined(path)) => write!(f, " ids of {}", path.display()),
+            Some(MountMaps::Running) => f.write_str(" ids of the container"),
             None => Ok(()),
         }
     }

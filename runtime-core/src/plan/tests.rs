@@ -545,7 +545,6 @@ fn added_file_systems_are_labelled() {
         mount_label,
         namespaces: namespaces::MOUNT,
         id_maps: &id_maps,
-        user_namespace: Path::new("/proc/1/ns/user"),
     };
     let text = |label| mounts_added(&mounts, &FACTS, &running(label)).unwrap().to_string();
     assert_eq!(
