@@ -97,12 +97,7 @@ pub(crate) fn until_ready(
                 proceed(child).map_err(failed)?;
             }
             (Tag::Child, Some(pidfd)) => {
-                let first = std::mem::replace(&mut child.pidfd, pidfd);
-                child.pid = report.value as i32;
-                let served = serve(Call::Cloned, child).map(|()| proceed(child));
-                // It is about to end, which nobody has to wait for before.
-                reap(first.as_fd())?;
-                served?.map_err(failed)?;
+                replace(child, report.value as i32, pidfd, &mut serve)?.map_err(failed)?;
             }
             (Tag::Netlink, Some(socket)) => {
                 serve(Call::Networked(socket), child)?;
@@ -130,17 +125,36 @@ pub(crate) fn until_ready(
                 log::warn!("{}{hint}", error.message);
             }
             (Tag::Failed, _) => {
-                let mut error = plan.explain(&report);
-                if let Some((_, kept)) = output.filter(|(_, kept)| !kept.is_empty()) {
-                    error.message.push_str(&format!(", output: {}", String::from_utf8_lossy(&kept).trim()));
-                }
-                return Err(Stop::Step(error));
+                let said = output.map(|(_, kept)| kept).unwrap_or_default();
+                return Err(Stop::Step(with_output(plan.explain(&report), &said)));
             }
             (Tag::Accepted | Tag::Terminal | Tag::Child | Tag::Netlink | Tag::Loopback | Tag::Tree, _) => {
                 return Err(failed(Errno::EBADMSG));
             }
         }
     }
+}
+
+/// The payload's process takes init's place, which is about to end: nobody has to wait for that before the other goes on.
+fn replace(
+    child: &mut Child,
+    pid: i32,
+    pidfd: OwnedFd,
+    serve: &mut impl FnMut(Call, &Child) -> Result<(), Error>,
+) -> Result<Result<(), Errno>, Error> {
+    let first = std::mem::replace(&mut child.pidfd, pidfd);
+    child.pid = pid;
+    let served = serve(Call::Cloned, child).map(|()| proceed(child));
+    reap(first.as_fd())?;
+    served
+}
+
+/// A failure with what a hook has said of it.
+fn with_output(mut error: StepError, said: &[u8]) -> StepError {
+    if !said.is_empty() {
+        error.message.push_str(&format!(", output: {}", String::from_utf8_lossy(said).trim()));
+    }
+    error
 }
 
 /// Lets init go on. Of one that has ended meanwhile the next look at the channel tells.

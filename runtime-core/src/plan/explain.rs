@@ -245,6 +245,45 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
         (Step::Fork { cgroup: Some(_) }, libc::EACCES) => {
             Some("the caller may not bring processes from its own cgroup into the container's")
         }
+        (
+            Step::BindMount { .. }
+            | Step::MountFs { .. }
+            | Step::MountData { .. }
+            | Step::Mask { .. }
+            | Step::Label { .. }
+            | Step::Unmount { .. },
+            errno,
+        ) => mount_hint(step, report, errno),
+        (Step::SetGroups { .. }, libc::EPERM) => {
+            Some("groups cannot be set where /proc/self/setgroups says deny, as without newgidmap")
+        }
+        (Step::SetScheduler { policy, .. }, libc::EPERM) if *policy == libc::SCHED_DEADLINE as u32 => Some(
+            "such a process scheduler can't be used together with AllowedCPUs (/linux/resources/cpu/cpus), nor without \
+             CAP_SYS_NICE in the host's user namespace",
+        ),
+        (Step::SetScheduler { .. } | Step::SetIoPriority { .. }, libc::EPERM) => {
+            Some("this needs CAP_SYS_NICE in the host's user namespace")
+        }
+        (Step::SessionKeyring { .. }, libc::EDQUOT) => {
+            Some("the process shares its caller's; kernel.keys.maxkeys limits the keys of a user")
+        }
+        (Step::SetMempolicy { .. }, libc::ENOSYS) => Some("this kernel has no NUMA support"),
+        (Step::SetAffinity { .. }, libc::EINVAL) => {
+            Some("none of these CPUs is online and in the container's cpuset")
+        }
+        (Step::WriteOwn { path, .. }, errno) => label_hint(path.bytes(), errno),
+        (Step::OpenConsole { .. }, libc::ENOENT) => Some("mount a devpts at /dev/pts"),
+        (Step::Exec { .. }, libc::ENOENT) => Some("the interpreter or loader that the file names is missing"),
+        (Step::Exec { .. }, libc::ENOEXEC) => {
+            Some("the file must be a program for this architecture, or a script that begins with #!")
+        }
+        _ => None,
+    }
+}
+
+/// Why the kernel does not mount.
+fn mount_hint(step: &Step<'_>, report: &Report, errno: i32) -> Option<&'static str> {
+    match (step, errno) {
         (Step::BindMount { .. }, libc::EPERM) if report.index != 0 => {
             Some("leave the option out: in a user namespace the mount stays as the host has it")
         }
@@ -277,29 +316,6 @@ fn hint(step: &Step<'_>, report: &Report) -> Option<&'static str> {
             "in a user namespace procfs needs a pid namespace of its owner, and no mount that hides a part of /proc",
         ),
         (Step::Unmount { .. }, libc::EINVAL) => Some("nothing is mounted there"),
-        (Step::SetGroups { .. }, libc::EPERM) => {
-            Some("groups cannot be set where /proc/self/setgroups says deny, as without newgidmap")
-        }
-        (Step::SetScheduler { policy, .. }, libc::EPERM) if *policy == libc::SCHED_DEADLINE as u32 => Some(
-            "such a process scheduler can't be used together with AllowedCPUs (/linux/resources/cpu/cpus), nor without \
-             CAP_SYS_NICE in the host's user namespace",
-        ),
-        (Step::SetScheduler { .. } | Step::SetIoPriority { .. }, libc::EPERM) => {
-            Some("this needs CAP_SYS_NICE in the host's user namespace")
-        }
-        (Step::SessionKeyring { .. }, libc::EDQUOT) => {
-            Some("the process shares its caller's; kernel.keys.maxkeys limits the keys of a user")
-        }
-        (Step::SetMempolicy { .. }, libc::ENOSYS) => Some("this kernel has no NUMA support"),
-        (Step::SetAffinity { .. }, libc::EINVAL) => {
-            Some("none of these CPUs is online and in the container's cpuset")
-        }
-        (Step::WriteOwn { path, .. }, errno) => label_hint(path.bytes(), errno),
-        (Step::OpenConsole { .. }, libc::ENOENT) => Some("mount a devpts at /dev/pts"),
-        (Step::Exec { .. }, libc::ENOENT) => Some("the interpreter or loader that the file names is missing"),
-        (Step::Exec { .. }, libc::ENOEXEC) => {
-            Some("the file must be a program for this architecture, or a script that begins with #!")
-        }
         _ => None,
     }
 }

@@ -87,8 +87,9 @@ impl<'a> Root<'a> {
     /// the mount is cut off.
     ///
     /// Mounts stay slaves of the host's by default: what the host mounts or unmounts later is seen, and nothing comes
-    /// back; but for the root itself, where an image's directories are no places for the host's mounts. With shared propagation they stay peers, so that a bind of them may be one; then the mount below the
-    /// root filesystem is made private, or mounting the root would show on the host.
+    /// back. The mount of the root itself is private then, since an image's directories are no places for the host's mounts.
+    /// With shared propagation mounts stay peers, so that a bind of them may be one; then the mount below the root
+    /// filesystem is made private, or mounting the root would show on the host.
     pub(super) fn take(&self, builder: &mut Builder, options: &Options<'_>) {
         if self.home == Home::Joined {
             let given = self.spec.root.as_ref().map_or("", |root| root.path.as_str());
