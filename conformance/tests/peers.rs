@@ -93,6 +93,15 @@ fn comparable_mounts(text: &str, bundle: &Bundle) -> Vec<String> {
             mount.source.clear();
             mount.propagation.clear();
         }
+        if mount.kind == "cgroup2" {
+            // The others are the whole machine's: runc resets them where it mounts the hierarchy with the host's view.
+            mount.super_options.retain(|option| option == "ro" || option == "rw");
+        }
+        if mount.has("idmapped") {
+            // crun forgets what the host's mount may not, and makes it private; in corten it is as every bind.
+            mount.options.retain(|option| !matches!(option.as_str(), "nosuid" | "nodev" | "noexec"));
+            mount.propagation.clear();
+        }
         if mount.kind == "sysfs" {
             // crun makes the mount alone read-only, not the superblock.
             mount.super_options.retain(|option| option != "ro" && option != "rw");
