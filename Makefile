@@ -105,11 +105,12 @@ machine: root release deps tests
 	failed=0; for runs in "integration:$(TOPICS)" "engines:$(ENGINES)" "engines-rootless:$(ENGINES)" integration-selinux:labels; do \
 	    conformance/suites/machine $(SUITES) $(CORTEN) $(TABLES)/ci "$$runs" || failed=1; done; exit $$failed
 
-# All of it with RUNTIME. Each run has a table; RESULTS.md has those of all runtimes that were tried.
+# All of it with RUNTIME; busybox's tests are compared with the peer's results. Each run has a table; RESULTS.md has those of all runtimes that were tried.
 conformance: root release deps suites tests
 	rm -f $(EXPECTED)
 	-for suite in $(HOST_SUITES); do \
 	    conformance/suites/$$suite/run $(SUITES) $(RUNTIME) $(TABLES)/$$suite.host.$(notdir $(RUNTIME)).tsv; done
+	-conformance/suites/busybox/run $(SUITES) $(PEER) $(TABLES)/busybox.host.$(notdir $(PEER)).tsv
 	-for run in $(RUNS); do conformance/suites/machine $(SUITES) $(RUNTIME) $(TABLES) $$run; done
 	conformance/suites/results conformance/RESULTS.md $(EXPECTED) $(wildcard $(TABLES)/*.tsv)
 
