@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use conformance::{View, corten_only, kernel, sandbox, views, wait_until};
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const SLEEP: [&str; 2] = ["sleep", "1000"];
 /// A payload that ends with status 7 on SIGTERM, once it has said that it is ready.
@@ -422,4 +422,27 @@ fn a_failed_create_leaves_the_state_root_usable() {
     t.assert_clean();
     bundle.args(["echo", "again"]);
     assert_eq!(t.on_bundle(["run"], &bundle, &id).run().ok(), "again\n");
+}
+
+/// An image that is a nameless file gives its inode to a later one: by that alone no process is a container's.
+#[test]
+fn an_image_is_not_known_by_a_number_that_others_get() {
+    corten_only!();
+    let t = sandbox!();
+    let (c, other) = (t.create(&t.bundle()), t.create(&t.bundle()));
+    let file = |id: &str| t.state_root().join(id).join("state.json");
+    let read = |id: &str| serde_json::from_slice::<Value>(&fs::read(file(id)).unwrap()).unwrap();
+    c.init().signal(Signal::SIGKILL);
+    c.wait_for("stopped");
+    // As if another container's init had got the pid and the inode, without a memfd.
+    let mut record = read(c.id());
+    let theirs = &read(other.id())["init"];
+    record["init"]["image"] = theirs["image"].clone();
+    record["init"]["identity"]["pid"] = theirs["identity"]["pid"].clone();
+    record["init"].as_object_mut().unwrap().remove("imageIsUnique");
+    fs::write(file(c.id()), record.to_string()).unwrap();
+    assert_eq!((c.status().as_str(), other.status().as_str()), ("stopped", "created"));
+    c.delete();
+    other.force_delete();
+    t.assert_clean();
 }

@@ -286,7 +286,8 @@ impl Making<'_> {
     fn note(&mut self, child: &Child) -> Result<(), Error> {
         let identity = Identity::of(child.pid, &child.pidfd);
         let identity = identity.map_err(Error::system("look at", "container init"))?;
-        self.record.init = Some(Init { identity, image: child.image });
+        self.record.init =
+            Some(Init { identity, image: child.image, image_is_unique: child.way.is_unique() });
         self.entry.write(&self.record)
     }
 

@@ -274,7 +274,8 @@ impl Container {
 /// The status alone. Of a container that waits to be started there is no need to hold init: as long as its program is the image that
 /// nobody else executes, it lives and is no other process.
 fn glance(entry: &Entry, record: &Record) -> Result<Status, Error> {
-    let init = record.init.as_ref().filter(|_| record.creator.is_none() && entry.has(GATE));
+    let init = record.init.as_ref().filter(|init| init.image_is_unique);
+    let init = init.filter(|_| record.creator.is_none() && entry.has(GATE));
     match init.map(|init| Ok(init.identity.is_of_this_boot()? && runs_image(init.identity.pid, init.image)?))
     {
         Some(Ok(true)) if cgroup::is_frozen(&record.cgroup)? => Ok(Status::Paused),

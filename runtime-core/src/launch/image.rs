@@ -37,6 +37,11 @@ pub(crate) enum Way {
 }
 
 impl Way {
+    /// Whether no later image can have the device and inode of this one: a file system gives the inode of a nameless file to others.
+    pub(crate) fn is_unique(self) -> bool {
+        self == Self::Memfd
+    }
+
     /// The ways, in the order in which they are tried.
     pub(crate) const ALL: [Self; 3] = [Self::Memfd, Self::Tmpfs, Self::Unnamed];
 }

@@ -157,9 +157,13 @@ pub(crate) struct Creator {
 
 /// A container's first process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Init {
     /// Which one.
     pub(crate) identity: Identity,
     /// Device and inode of the program that it runs until the payload takes its place.
     pub(crate) image: (u64, u64),
+    /// No other file has these until the next boot.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) image_is_unique: bool,
 }
