@@ -153,3 +153,38 @@ impl Drop for Stack {
         unsafe { libc::munmap(self.address.byte_sub(Self::GUARD), Self::GUARD + Self::SIZE) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+    use std::os::fd::AsFd;
+    use std::thread;
+
+    use super::*;
+    use crate::container::reap;
+
+    /// Needs more of a stack than its caller has.
+    struct Deep {
+        done: bool,
+    }
+
+    impl Work for Deep {
+        const INTERRUPTIBLE: bool = false;
+
+        fn run(&mut self) {
+            self.done = black_box(&[1; 32 * 1024]).iter().all(|&byte: &u8| byte == 1);
+        }
+    }
+
+    #[test]
+    fn a_thread_with_the_smallest_stack_has_children() {
+        let thread = thread::Builder::new().stack_size(16 * 1024);
+        let done = thread.spawn(|| {
+            let mut work = Deep { done: false };
+            let born = clone(0, None, &mut work).unwrap();
+            reap(born.pidfd.as_fd()).unwrap();
+            work.done
+        });
+        assert!(done.unwrap().join().unwrap());
+    }
+}
