@@ -48,6 +48,8 @@ fn every_command_works_without_a_procfs_of_the_hosts() {
         assert!(run(&["list"]).ok().contains("running"), "{change}");
         let pids: Vec<i32> = serde_json::from_str(&run(&["ps", "--format", "json", &id]).ok()).unwrap();
         assert_eq!(pids.len(), 1, "{change}");
+        let table = run(&["ps", &id]).ok();
+        assert!(table.contains("sleep 1000") && table.lines().count() == 2, "{change}: {table}");
         run(&["update", "--pids-limit", "100", &id]).ok();
         run(&["pause", &id]).ok();
         run(&["resume", &id]).ok();
@@ -68,13 +70,13 @@ fn a_procfs_of_another_pid_namespace_is_none() {
     bundle.set("/process/oomScoreAdj", 7).script("cat /proc/self/oom_score_adj; exec sleep 1000");
     let code = format!(
         "\"$@\" create --bundle '{}' {id} && \"$@\" start {id} && \"$@\" list && \"$@\" exec {id} cat /proc/1/comm && \
-         \"$@\" ps --format json {id}; \"$@\" delete --force {id}",
+         \"$@\" ps {id}; \"$@\" delete --force {id}",
         bundle.write().dir().display()
     );
     let in_pid_namespace = ["unshare", "-mpf", "--propagation", "private", "sh", "-c", &code, "sh"];
     let output = t.runtime([""; 0]).wrap(in_pid_namespace).run();
     let stdout = output.ok();
-    for expected in ["7\n", "running", "sleep\n["] {
+    for expected in ["7\n", "running", "sleep\n", "sleep 1000"] {
         assert!(stdout.contains(expected), "{expected}: {}", output.report());
     }
     t.assert_clean();

@@ -11,6 +11,7 @@ mod globals;
 mod log;
 mod output;
 mod pid_file;
+mod procfs;
 mod root;
 mod size;
 mod socket;

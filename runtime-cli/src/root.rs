@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::unistd::geteuid;
 
 use crate::failure::{Detail, Failure};
+use crate::procfs;
 
 const DEFAULT: &str = "/run/corten";
 const NAME: &str = "corten";
@@ -93,9 +94,9 @@ pub(crate) fn is_rootless() -> bool {
 }
 
 fn in_user_namespace() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let map = procfs::read("self/uid_map").unwrap_or_default();
     let everything = ["0", "0", "4294967295"];
-    !map.is_empty() && !map.split_whitespace().eq(everything)
+    !map.is_empty() && !String::from_utf8_lossy(&map).split_whitespace().eq(everything)
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Host {
     }
 
     fn read() -> Result<Self, Error> {
-        let proc = procfs::root().map_err(Error::NotProc)?;
+        let proc = host_procfs()?;
         let release = read_proc(proc, "sys/kernel/osrelease")?;
         let Some(version) = version(&release).filter(|version| *version >= OLDEST) else {
             return Err(Error::Kernel(release));
@@ -115,6 +115,15 @@ impl Host {
     pub(crate) fn proc(&self) -> BorrowedFd<'static> {
         self.proc
     }
+}
+
+/// The root of a procfs that shows processes by the pids of the caller's pid namespace: `/proc`, or a private one where something
+/// else stands there.
+///
+/// # Errors
+/// [`Error::NotProc`] where none can be made either.
+pub fn host_procfs() -> Result<BorrowedFd<'static>, Error> {
+    procfs::root().map_err(Error::NotProc)
 }
 
 /// Whether the kernel knows a flag of seccomp filters.

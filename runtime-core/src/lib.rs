@@ -37,7 +37,7 @@ pub use features::{
     CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MemoryPolicyFeatures,
     MountExtensions, SeccompFeatures, features,
 };
-pub use host::Error as HostError;
+pub use host::{Error as HostError, host_procfs};
 pub use id::Id;
 pub use launch::Error as LaunchError;
 pub use timestamp::rfc3339;

@@ -1,6 +1,5 @@
 //! `corten ps`: the processes of a container.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 
@@ -10,6 +9,7 @@ use crate::flags::Matches;
 use crate::flags::table::TABLE_OR_JSON;
 use crate::globals::Globals;
 use crate::output;
+use crate::procfs;
 
 pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
     let pids = container(globals, flags)?.processes()?;
@@ -24,9 +24,12 @@ pub(crate) fn run(globals: &Globals, flags: &Matches) -> Outcome {
     }
 }
 
-/// What the host's ps(1) says; nothing where there is none, and no option asks for it.
+/// What the host's ps(1) says; nothing where there is none, or no `/proc` for it, and no option asks for it.
 fn ps(flags: &Matches) -> Result<Option<String>, Failure> {
     let options = flags.arguments().get(1..).unwrap_or_default();
+    if options.is_empty() && !procfs::is_mounted() {
+        return Ok(None);
+    }
     let mut command = Command::new("ps");
     if options.is_empty() {
         command.arg("-ef");
@@ -65,12 +68,13 @@ fn rows_of(pids: &[i32], text: &str) -> Result<String, Failure> {
 /// The few columns that procfs has ready. A process that has ended has no row.
 fn own_rows(pids: &[i32]) -> String {
     let row = |pid: &i32| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let status = procfs::read(&format!("{pid}/status")).ok()?;
+        let status = String::from_utf8_lossy(&status);
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
             line.split_whitespace().next()
         };
-        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let arguments = procfs::read(&format!("{pid}/cmdline")).unwrap_or_default();
         let arguments = String::from_utf8_lossy(&arguments).trim_end_matches('\0').replace('\0', " ");
         // A zombie has no arguments any more.
         let command = if arguments.is_empty() { format!("[{}]", field("Name")?) } else { arguments };
