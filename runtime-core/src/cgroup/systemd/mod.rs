@@ -199,13 +199,13 @@ impl Manager for Systemd {
 
     fn update(&mut self, changes: &Resources) -> Result<(), Error> {
         let mut bus = Bus::connect(&self.unit.bus)?;
-        let changes = &properties::awakened(changes);
-        let former = self.files.replace(changes)?;
         if properties::idle_has_weight(changes) {
             log::warn!(
                 "unable to apply both a CPU weight (or shares) and cpu.idle: an idle cgroup has no weight of its own"
             );
         }
+        let changes = &properties::settled(changes);
+        let former = self.files.replace(changes)?;
         let properties = properties::of(changes, self.is_v1());
         if properties.is_empty() {
             return Ok(());

@@ -29,13 +29,17 @@ pub(super) fn idle_has_weight(resources: &Resources) -> bool {
         || unified("cpu.idle") == Some("1") && unified("cpu.weight").is_some()
 }
 
-/// The changes as systemd makes them: a weight ends that a cgroup is idle.
-pub(super) fn awakened(changes: &Resources) -> Resources {
+/// The changes as systemd makes them: a weight ends that a cgroup is idle, and one that is to be idle gets no weight.
+pub(super) fn settled(changes: &Resources) -> Resources {
     let mut changes = changes.clone();
-    let idle = changes.cpu.as_ref().is_some_and(|cpu| cpu.idle.is_some())
-        || changes.unified.contains_key("cpu.idle");
+    if idle_has_weight(&changes) {
+        changes.cpu.get_or_insert_default().shares = None;
+        changes.unified.remove("cpu.weight");
+    }
+    let idle = changes.cpu.as_ref().is_some_and(|cpu| cpu.idle.is_some());
     let weight = changes.cpu.as_ref().is_some_and(|cpu| given(cpu.shares).is_some());
-    if !idle && (weight || changes.unified.contains_key("cpu.weight")) {
+    let by_unified = |file: &str| changes.unified.contains_key(file);
+    if (weight || by_unified("cpu.weight")) && !idle && !by_unified("cpu.idle") {
         changes.cpu.get_or_insert_default().idle = Some(0);
     }
     changes
@@ -237,14 +241,21 @@ mod tests {
 
     #[test]
     fn a_weight_ends_idleness() {
-        for (changes, idle) in [
-            (r#"{"cpu": {"shares": 5}}"#, Some(0)),
-            (r#"{"unified": {"cpu.weight": "8"}}"#, Some(0)),
-            (r#"{"cpu": {"shares": 5, "idle": 1}}"#, Some(1)),
-            (r#"{"cpu": {"quota": 5}}"#, None),
+        for (changes, settled_ones) in [
+            (r#"{"cpu": {"shares": 5}}"#, r#"{"cpu": {"shares": 5, "idle": 0}}"#),
+            (
+                r#"{"unified": {"cpu.weight": "8"}}"#,
+                r#"{"cpu": {"idle": 0}, "unified": {"cpu.weight": "8"}}"#,
+            ),
+            (r#"{"cpu": {"shares": 5, "idle": 1}}"#, r#"{"cpu": {"idle": 1}}"#),
+            (
+                r#"{"unified": {"cpu.idle": "1", "cpu.weight": "8"}}"#,
+                r#"{"cpu": {}, "unified": {"cpu.idle": "1"}}"#,
+            ),
+            (r#"{"cpu": {"quota": 5}}"#, r#"{"cpu": {"quota": 5}}"#),
         ] {
-            let awakened = awakened(&serde_json::from_str(changes).unwrap());
-            assert_eq!(awakened.cpu.and_then(|cpu| cpu.idle), idle, "{changes}");
+            let read = |text| serde_json::from_str::<Resources>(text).unwrap();
+            assert_eq!(settled(&read(changes)), read(settled_ones), "{changes}");
         }
     }
 
