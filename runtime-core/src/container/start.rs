@@ -20,6 +20,10 @@ use crate::launch::{self, hooks};
 use crate::plan::{HookState, Plan};
 use crate::procfs;
 use crate::state::Record;
+use crate::sys;
+
+/// Milliseconds that an init which has failed may take to end: many, where its cgroup gets little processor time.
+const LEAVING: u16 = 10_000;
 
 /// How a container is started.
 #[derive(Clone, Debug, Default)]
@@ -58,10 +62,15 @@ impl Container {
         let notify =
             options.notify_socket.as_deref().map(|host| Notify::bind(&self.entry, host)).transpose()?;
         let patience = handshake::patience(self.record.notifies, &self.record.hooks.start_container);
-        match &found {
-            Some(_) => self.open_gate(patience)?,
-            None => self.release(patience)?,
+        let started = match &found {
+            Some(_) => self.open_gate(patience),
+            None => self.release(patience),
+        };
+        if let (Err(Error::Enter(_)), Some(init)) = (&started, found.as_ref().or(self.pidfd.as_ref())) {
+            // Init said so on its way out; whoever hears of it may delete the container.
+            let _ = sys::ended(init, LEAVING.into());
         }
+        started?;
         drop(lock);
         self.poststart()?;
         match notify.zip(found.as_ref().or(self.pidfd.as_ref())) {
