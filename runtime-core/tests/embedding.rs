@@ -222,17 +222,27 @@ fn a_large_caller_pays_no_more_than_a_small_one() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new("large");
     let (runtime, bundle) = (place.runtime(), place.bundle());
-    // The least, which other work on the machine does not raise.
-    let least = |kind: &str| {
-        let id = |number| format!("{kind}-{}-{number}", std::process::id());
-        (0..41).map(|number| live(&runtime, &bundle, &id(number))).min().unwrap()
+    let mut number = 0;
+    let mut least = || {
+        let mut once = || {
+            number += 1;
+            live(&runtime, &bundle, &format!("large-{}-{number}", std::process::id()))
+        };
+        (0..21).map(|_| once()).min().unwrap()
     };
-    let small = least("small");
-    let ballast = vec![1u8; 1 << 30];
-    let large = least("large");
-    assert_eq!(std::hint::black_box(&ballast)[1 << 29], 1);
-    let extra = large.saturating_sub(small);
-    assert!(extra < Duration::from_millis(1), "{small:?} became {large:?} in a caller of 1 GB");
+    // Other work on the machine may delay all of a series, but not of each; a copy of page tables would take its time in each.
+    let extra = |_| {
+        let small = least();
+        let ballast = vec![1u8; 1 << 30];
+        let large = least();
+        assert_eq!(std::hint::black_box(&ballast)[1 << 29], 1);
+        large.saturating_sub(small)
+    };
+    let extras: Vec<Duration> = (0..5).map(extra).collect();
+    assert!(
+        extras.iter().any(|extra| *extra < Duration::from_millis(1)),
+        "a caller of 1 GB pays {extras:?} more"
+    );
 }
 
 #[test]
