@@ -122,7 +122,7 @@ fn kernel() -> (u32, u32) {
 
 /// Creates, starts, waits for and deletes one container; how long the creation took.
 fn live(runtime: &Runtime, bundle: &Bundle, id: &str) -> Duration {
-    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let null = null();
     let options = CreateOptions { stdio: Some([null.as_fd(); 3]), ..CreateOptions::default() };
     let begin = Instant::now();
     let mut container = runtime.create(&Id::new(id).unwrap(), bundle, &options).unwrap();
@@ -136,7 +136,7 @@ fn live(runtime: &Runtime, bundle: &Bundle, id: &str) -> Duration {
 /// What happens to a bundle in which everything happens: hooks of the caller's side, a process executed, a faulty create.
 fn live_fully(place: &Place, id: &str) {
     let runtime = place.runtime();
-    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let null = null();
     let stdio = Some([null.as_fd(); 3]);
     let options = CreateOptions { stdio, ..CreateOptions::default() };
     let id = Id::new(id).unwrap();
@@ -253,7 +253,7 @@ fn a_container_that_its_creator_alone_can_start() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new("held");
     let (runtime, id) = (place.runtime(), Id::new("held").unwrap());
-    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let null = null();
     let stdio = Some([null.as_fd(); 3]);
     let options = CreateOptions { stdio, start_follows: true, ..CreateOptions::default() };
     let create = |bundle: &Bundle| runtime.create(&id, bundle, &options).unwrap();
@@ -290,6 +290,11 @@ fn a_container_that_its_creator_alone_can_start() {
     container.delete().unwrap();
 }
 
+/// Standard streams that lead nowhere.
+fn null() -> fs::File {
+    fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap()
+}
+
 /// Sends a signal to a process of a container.
 fn signal_to(pid: i32, signal: Signal) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
@@ -304,7 +309,7 @@ fn what_ends_before_its_start_was_not_started() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new("unstarted");
     let (runtime, id) = (place.runtime(), Id::new(format!("unstarted-{}", std::process::id())).unwrap());
-    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let null = null();
     let stdio = Some([null.as_fd(); 3]);
     let held = CreateOptions { stdio, start_follows: true, ..CreateOptions::default() };
     for taken in [false, true] {
@@ -350,7 +355,7 @@ fn a_start_that_was_refused_can_be_repeated() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new("repeated");
     let (runtime, id) = (place.runtime(), Id::new(format!("repeated-{}", std::process::id())).unwrap());
-    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let null = null();
     let stdio = Some([null.as_fd(); 3]);
     let held = CreateOptions { stdio, start_follows: true, ..CreateOptions::default() };
     let mut container = runtime.create(&id, &place.bundle(), &held).unwrap();
@@ -382,7 +387,7 @@ fn a_record_of_the_first_version_is_renewed_by_whom_it_was_loaded() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new("renewed");
     let (runtime, id) = (place.runtime(), Id::new(format!("renewed-{}", std::process::id())).unwrap());
-    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let null = null();
     let stdio = Some([null.as_fd(); 3]);
     let sleep = place.changed("/process/args", json!(["/bin/busybox", "sleep", "100"]));
     let options = CreateOptions { stdio, ..CreateOptions::default() };

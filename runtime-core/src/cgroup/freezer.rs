@@ -113,11 +113,11 @@ impl Freezer {
 }
 
 pub(super) fn is_frozen_v1(dir: &Dir) -> Result<bool, Error> {
-    Ok(dir.read_short(STATE)?.trim() != "THAWED")
+    Ok(says_frozen(STATE, &dir.read_short(STATE)?))
 }
 
 pub(super) fn is_frozen_v2(dir: &Dir) -> Result<bool, Error> {
-    Ok(is_set(&dir.read_short(EVENTS)?, "frozen"))
+    Ok(says_frozen(EVENTS, &dir.read_short(EVENTS)?))
 }
 
 /// Whether the processes of a container are stopped or about to be, by its cgroup or one above. One that is gone has none.
@@ -132,9 +132,13 @@ pub fn is_frozen(saved: &Saved) -> Result<bool, Error> {
     match content {
         // Made by somebody with another view of the cgroup file systems, from which alone this could be told.
         Err(error) if error.is_gone() || matches!(error, Error::NotCgroup { .. }) => Ok(false),
-        Ok(state) if file == STATE => Ok(state.trim() != "THAWED"),
-        events => Ok(is_set(&events?, "frozen")),
+        content => Ok(says_frozen(file, &content?)),
     }
+}
+
+/// Whether the content of one of the two files says so.
+fn says_frozen(file: &str, content: &str) -> bool {
+    if file == STATE { content.trim() != "THAWED" } else { is_set(content, "frozen") }
 }
 
 /// Whether a value of `cgroup.events` is 1.

@@ -66,14 +66,15 @@ impl Container {
             Some(_) => self.open_gate(patience),
             None => self.release(patience),
         };
-        if let (Err(Error::Enter(_)), Some(init)) = (&started, found.as_ref().or(self.pidfd.as_ref())) {
+        let init = found.as_ref().or(self.pidfd.as_ref());
+        if let (Err(Error::Enter(_)), Some(init)) = (&started, init) {
             // Init said so on its way out; whoever hears of it may delete the container.
             let _ = sys::ended(init, LEAVING.into());
         }
         started?;
         drop(lock);
         self.poststart()?;
-        match notify.zip(found.as_ref().or(self.pidfd.as_ref())) {
+        match notify.zip(init) {
             Some((notify, init)) => notify.wait_ready(self.pid().unwrap_or_default(), init),
             None => Ok(()),
         }

@@ -199,11 +199,6 @@ impl Manager for Systemd {
 
     fn update(&mut self, changes: &Resources) -> Result<(), Error> {
         let mut bus = Bus::connect(&self.unit.bus)?;
-        if properties::idle_has_weight(changes) {
-            log::warn!(
-                "unable to apply both a CPU weight (or shares) and cpu.idle: an idle cgroup has no weight of its own"
-            );
-        }
         let changes = &properties::settled(changes);
         let former = self.files.replace(changes)?;
         let properties = properties::of(changes, self.is_v1());

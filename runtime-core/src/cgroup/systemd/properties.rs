@@ -22,7 +22,7 @@ pub(super) fn beyond(resources: &Resources) -> Resources {
 }
 
 /// Whether a cgroup is to be idle and to have a weight, which it then does not have.
-pub(super) fn idle_has_weight(resources: &Resources) -> bool {
+fn idle_has_weight(resources: &Resources) -> bool {
     let by_fields = |cpu: &Cpu| cpu.idle == Some(1) && given(cpu.shares).is_some();
     let unified = |file: &str| resources.unified.get(file).map(|value| value.trim());
     resources.cpu.as_ref().is_some_and(by_fields)
@@ -33,6 +33,9 @@ pub(super) fn idle_has_weight(resources: &Resources) -> bool {
 pub(super) fn settled(changes: &Resources) -> Resources {
     let mut changes = changes.clone();
     if idle_has_weight(&changes) {
+        log::warn!(
+            "unable to apply both a CPU weight (or shares) and cpu.idle: an idle cgroup has no weight of its own"
+        );
         changes.cpu.get_or_insert_default().shares = None;
         changes.unified.remove("cpu.weight");
     }
