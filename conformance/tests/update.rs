@@ -214,6 +214,16 @@ fn from_a_document(view: View) {
     let mut expected = before;
     *expected.iter_mut().find(|value| *value == "50").unwrap() = "77".into();
     assert_eq!(limits(&t, &c), expected);
+
+    // A key means its field in any case, as it does to readers written in Go.
+    let given = json!({"CPU": {"Cpus": "0", "QUOTA": 40_000}, "Pids": {"limit": 78}}).to_string();
+    t.runtime(["update", "--resources", "-", c.id()]).input(given).run().ok();
+    let group = |controller| c.init().cgroup(if view.is_v2() { "" } else { controller }).unwrap();
+    let (quota, text) =
+        if view.is_v2() { ("cpu.max", "40000 100000") } else { ("cpu.cfs_quota_us", "40000") };
+    assert_eq!(kernel::read(group("cpu").join(quota)), text);
+    assert_eq!(kernel::read(group("cpuset").join("cpuset.cpus")), "0");
+    assert_eq!(kernel::read(group("pids").join("pids.max")), "78");
 }
 
 #[test]

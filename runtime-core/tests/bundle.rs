@@ -5,8 +5,10 @@ use std::io;
 use std::path::PathBuf;
 
 use runtime_core::bundle::{
-    Bundle, BundleError, MAX_SIZE, ParseError, parse_process, parse_spec, unknown_fields,
+    Bundle, BundleError, MAX_SIZE, ParseError, parse_process, parse_resources, parse_spec, unknown_fields,
 };
+use runtime_core::config::Spec;
+use serde_json::Value;
 
 /// A directory that is removed at the end of its test.
 struct Dir(PathBuf);
@@ -102,6 +104,13 @@ fn faults_have_pointers() {
             "missing field `hard`",
         ),
         (r#"{"process": {"cwd": "/", "cwd": "/"}}"#, "/process", "duplicate field `cwd`"),
+        (r#"{"process": {"CWD": "/", "cwd": "/"}}"#, "/process", "duplicate field `cwd`"),
+        (r#"{"process": {"cwd": "/", "CWD": "/"}}"#, "/process", "duplicate field `cwd`"),
+        (
+            r#"{"Linux": {"resources": {"CPU": {"Quota": "1"}}}}"#,
+            "/Linux/resources/CPU/Quota",
+            "expected i64",
+        ),
         (r#"{"annotations": {"a/b": 1}}"#, "/annotations/a~1b", "expected a string"),
         (r#"{"annotations": {"a": "1", "a": "2"}}"#, "/annotations", "duplicate key `a`"),
         (r#"{"linux": {"sysctl": {"a": "1", "a": "1"}}}"#, "/linux/sysctl", "duplicate key `a`"),
@@ -192,6 +201,49 @@ fn unknown_fields_are_listed() {
     }"#;
     let unknown = unknown_fields(document).unwrap();
     assert_eq!(unknown, ["/future", "/mounts/0/x", "/linux/resources/pids/a~1b"]);
+}
+
+/// The same document with each key of an object in capital letters; what a map holds has keys of its own.
+fn shouted(value: &Value) -> Value {
+    const MAPS: [&str; 6] = ["annotations", "sysctl", "timeOffsets", "netDevices", "rdma", "unified"];
+    match value {
+        Value::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .map(|(key, value)| match value {
+                    Value::Object(map) if MAPS.contains(&key.as_str()) => {
+                        let map = map.iter().map(|(key, value)| (key.clone(), shouted(value)));
+                        (key.to_uppercase(), map.collect())
+                    }
+                    value => (key.to_uppercase(), shouted(value)),
+                })
+                .collect(),
+        ),
+        Value::Array(items) => items.iter().map(shouted).collect(),
+        value => value.clone(),
+    }
+}
+
+#[test]
+fn keys_are_read_in_any_case() {
+    for name in ["base.json", "runtime-spec/good/spec-example.json", "runtime-spec/good/linux-rdma.json"] {
+        let text = fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)).unwrap();
+        let document = shouted(&serde_json::from_slice(&text).unwrap());
+        let bytes = serde_json::to_vec(&document).unwrap();
+        assert_eq!(parse_spec(&bytes).unwrap(), parse_spec(&text).unwrap(), "{name}");
+        let unknown = unknown_fields(&text).unwrap().join(" ");
+        assert_eq!(unknown_fields(&bytes).unwrap().join(" "), unknown.to_uppercase(), "{name}");
+        assert_eq!(serde_json::from_value::<Spec>(document).unwrap(), parse_spec(&text).unwrap(), "{name}");
+    }
+    let resources = parse_resources(
+        br#"{"CPU": {"Cpus": "0", "x": {"quota": 1}, "Q\u0075ota": 7}, "hugepagelimits": [{"pagesize": "2MB", "limit": 1}],
+             "Unified": {"A": "1", "a": "2"}, "pids": {"Limit": null}, "Memory": null}"#,
+    );
+    let expected = parse_resources(
+        br#"{"cpu": {"cpus": "0", "quota": 7}, "hugepageLimits": [{"pageSize": "2MB", "limit": 1}],
+             "unified": {"A": "1", "a": "2"}, "pids": {}}"#,
+    );
+    assert_eq!(resources.unwrap(), expected.unwrap());
 }
 
 #[test]

@@ -1,12 +1,14 @@
-//! How JSON values become fields: an object is never written as a list; `null` counts as absent, and
-//! so does an empty string where only a name makes sense; a key that stands twice in a map is an error.
+//! How JSON values become fields: an object is never written as a list; a key means the field that it names, if need be
+//! in other letters' case; `null` counts as absent, and so does an empty string where only a name makes sense; a key
+//! that stands twice in a map is an error.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 /// Makes types whose derived code is `remote = "Self"` readable from JSON objects, and from those only:
@@ -28,19 +30,118 @@ macro_rules! object {
 }
 pub(super) use object;
 
-/// Asks for a map where derived code asks for a structure.
+/// Asks for a map where derived code asks for a structure, and shows it as [`Fields`].
 pub(super) struct Object<D>(pub(super) D);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Object<D> {
     type Error = D::Error;
 
+    #[inline]
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(visitor)
+        self.0.deserialize_any(visitor)
+    }
+
+    #[inline]
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(Structure { names, visitor })
     }
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// The visitor of a structure with fields of these names.
+struct Structure<V> {
+    names: &'static [&'static str],
+    visitor: V,
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Structure<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.expecting(f)
+    }
+
+    #[inline]
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_map(Fields { names: self.names, map, key: Cow::Borrowed(""), meant: None })
+    }
+}
+
+/// A map whose keys are names of fields. One that is none, but for the case of its letters, is followed by the name that it
+/// means, with its value: Go's readers do so, for which engines write, and a limit under such a key would be lost without a
+/// word. Keys that are names as they stand, nearly all, cost no search.
+struct Fields<'de, A> {
+    names: &'static [&'static str],
+    map: A,
+    /// The last key.
+    key: Cow<'de, str>,
+    /// The name that it means, while its value has not been read.
+    meant: Option<&'static str>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'de, A> {
+    type Error = A::Error;
+
+    #[inline]
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        if let Some(name) = self.meant.take() {
+            return seed.deserialize(name.into_deserializer()).map(Some);
+        }
+        match self.map.next_key_seed(Text)? {
+            Some(key) => self.key = key,
+            None => return Ok(None),
+        }
+        seed.deserialize(self.key.as_ref().into_deserializer()).map(Some)
+    }
+
+    #[inline]
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        // What derived code skips, and nothing else, it reads as a type without a value.
+        if size_of::<V::Value>() == 0 {
+            self.meant = self.names.iter().find(|name| name.eq_ignore_ascii_case(&self.key)).copied();
+            if self.meant.is_some() {
+                return seed.deserialize(().into_deserializer());
+            }
+        }
+        self.map.next_value_seed(seed)
+    }
+}
+
+/// Reads a key as it stands.
+struct Text;
+
+impl<'de> DeserializeSeed<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Cow<'de, str>, D::Error> {
+        key.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    #[inline]
+    fn visit_borrowed_str<E: Error>(self, key: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(key))
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(key.to_owned()))
     }
 }
 
