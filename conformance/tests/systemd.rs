@@ -139,6 +139,27 @@ fn limits_that_systemd_does_not_know_survive_an_update() {
 
 /// systemd has a part of the hierarchies of version 1, and removes what it finds empty in the others.
 #[test]
+fn an_idle_scope_has_no_weight() {
+    let t = sandbox!();
+    needs_systemd!();
+    corten_only!(); // the kernel refuses the weight that runc writes
+    if !View::host_is_v2() {
+        skip!("this host has cgroup v1");
+    }
+    for (pointer, limits) in [
+        ("/linux/resources/cpu", json!({"idle": 1, "shares": 512})),
+        ("/linux/resources/unified", json!({"cpu.idle": "1", "cpu.weight": "50"})),
+    ] {
+        let mut bundle = bundle(&t, &t.id());
+        bundle.set(pointer, limits);
+        let c = launch(&t, &bundle);
+        assert_eq!(kernel::read(c.init().cgroup("").unwrap().join("cpu.idle")), "1", "{pointer}");
+        c.force_delete();
+    }
+    t.assert_clean();
+}
+
+#[test]
 fn a_scope_of_version_1() {
     let t = sandbox!();
     needs_systemd!();

@@ -186,6 +186,7 @@ impl Manager for Systemd {
     }
 
     fn adopt(&mut self, pid: i32, resources: &Resources) -> Result<(), Error> {
+        let resources = &properties::possible(resources);
         let request = self.files.request(resources)?;
         let mut bus = Bus::connect(&self.unit.bus)?;
         self.start(&mut bus, pid, resources)?;

@@ -3,7 +3,7 @@
 
 use super::message::{Property, Value};
 use crate::cgroup::limits;
-use crate::config::{Cpu, Resources};
+use crate::config::Resources;
 
 /// No limit.
 const INFINITY: u64 = u64::MAX;
@@ -21,24 +21,32 @@ pub(super) fn beyond(resources: &Resources) -> Resources {
     rest
 }
 
-/// Whether a cgroup is to be idle and to have a weight, which it then does not have.
+/// Whether a cgroup is to be idle and to have a weight. What `unified` says is written last.
 fn idle_has_weight(resources: &Resources) -> bool {
-    let by_fields = |cpu: &Cpu| cpu.idle == Some(1) && given(cpu.shares).is_some();
+    let cpu = resources.cpu.as_ref();
     let unified = |file: &str| resources.unified.get(file).map(|value| value.trim());
-    resources.cpu.as_ref().is_some_and(by_fields)
-        || unified("cpu.idle") == Some("1") && unified("cpu.weight").is_some()
+    let idle = unified("cpu.idle").map_or(cpu.and_then(|cpu| cpu.idle) == Some(1), |value| value == "1");
+    idle && (cpu.and_then(|cpu| given(cpu.shares)).is_some() || unified("cpu.weight").is_some())
 }
 
-/// The changes as systemd makes them: a weight ends that a cgroup is idle, and one that is to be idle gets no weight.
-pub(super) fn settled(changes: &Resources) -> Resources {
-    let mut changes = changes.clone();
-    if idle_has_weight(&changes) {
+/// The limits that can be had: an idle cgroup has no weight, and the kernel refuses one that comes after.
+pub(super) fn possible(resources: &Resources) -> Resources {
+    let mut resources = resources.clone();
+    if idle_has_weight(&resources) {
         log::warn!(
             "unable to apply both a CPU weight (or shares) and cpu.idle: an idle cgroup has no weight of its own"
         );
-        changes.cpu.get_or_insert_default().shares = None;
-        changes.unified.remove("cpu.weight");
+        if let Some(cpu) = &mut resources.cpu {
+            cpu.shares = None;
+        }
+        resources.unified.remove("cpu.weight");
     }
+    resources
+}
+
+/// The changes as systemd makes them: those that can be had, and a weight ends that a cgroup is idle.
+pub(super) fn settled(changes: &Resources) -> Resources {
+    let mut changes = possible(changes);
     let idle = changes.cpu.as_ref().is_some_and(|cpu| cpu.idle.is_some());
     let weight = changes.cpu.as_ref().is_some_and(|cpu| given(cpu.shares).is_some());
     let by_unified = |file: &str| changes.unified.contains_key(file);
@@ -70,7 +78,7 @@ pub(super) fn of(resources: &Resources, v1: bool) -> Vec<Property> {
         }
     }
     if let Some(cpu) = &resources.cpu {
-        if let Some(shares) = given(cpu.shares).filter(|_| cpu.idle != Some(1)) {
+        if let Some(shares) = given(cpu.shares) {
             match v1 {
                 true => add("CPUShares", Value::Uint64(shares)),
                 false => add("CPUWeight", Value::Uint64(limits::cpu_weight(shares))),
@@ -216,7 +224,7 @@ mod tests {
                 "BlockIOWeight=10"
             ]
         );
-        let none = r#"{"memory": {"limit": -1}, "cpu": {"quota": -1, "idle": 1, "shares": 5}, "pids": {"limit": -1}}"#;
+        let none = r#"{"memory": {"limit": -1}, "cpu": {"quota": -1, "idle": 1}, "pids": {"limit": -1}}"#;
         assert_eq!(
             shown(none, false),
             [
@@ -231,14 +239,23 @@ mod tests {
 
     #[test]
     fn an_idle_cgroup_has_no_weight() {
-        for (resources, clash) in [
-            (r#"{"cpu": {"idle": 1, "shares": 5}}"#, true),
-            (r#"{"cpu": {"idle": 1}}"#, false),
-            (r#"{"cpu": {"idle": 0, "shares": 5}}"#, false),
-            (r#"{"unified": {"cpu.idle": "1", "cpu.weight": "8"}}"#, true),
-            (r#"{"unified": {"cpu.idle": "0", "cpu.weight": "8"}}"#, false),
+        for (resources, left) in [
+            (r#"{"cpu": {"idle": 1, "shares": 5, "quota": 9}}"#, Some(r#"{"cpu": {"idle": 1, "quota": 9}}"#)),
+            (r#"{"cpu": {"idle": 1}}"#, None),
+            (r#"{"cpu": {"idle": 0, "shares": 5}}"#, None),
+            (
+                r#"{"unified": {"cpu.idle": "1", "cpu.weight": "8", "cpu.max": "max"}}"#,
+                Some(r#"{"unified": {"cpu.idle": "1", "cpu.max": "max"}}"#),
+            ),
+            (r#"{"unified": {"cpu.idle": "0", "cpu.weight": "8"}}"#, None),
+            (
+                r#"{"cpu": {"idle": 1}, "unified": {"cpu.weight": "8"}}"#,
+                Some(r#"{"cpu": {"idle": 1}, "unified": {}}"#),
+            ),
+            (r#"{"cpu": {"idle": 1, "shares": 5}, "unified": {"cpu.idle": "0"}}"#, None),
         ] {
-            assert_eq!(idle_has_weight(&serde_json::from_str(resources).unwrap()), clash, "{resources}");
+            let read = |text| serde_json::from_str::<Resources>(text).unwrap();
+            assert_eq!(possible(&read(resources)), read(left.unwrap_or(resources)), "{resources}");
         }
     }
 
@@ -251,10 +268,7 @@ mod tests {
                 r#"{"cpu": {"idle": 0}, "unified": {"cpu.weight": "8"}}"#,
             ),
             (r#"{"cpu": {"shares": 5, "idle": 1}}"#, r#"{"cpu": {"idle": 1}}"#),
-            (
-                r#"{"unified": {"cpu.idle": "1", "cpu.weight": "8"}}"#,
-                r#"{"cpu": {}, "unified": {"cpu.idle": "1"}}"#,
-            ),
+            (r#"{"unified": {"cpu.idle": "1", "cpu.weight": "8"}}"#, r#"{"unified": {"cpu.idle": "1"}}"#),
             (r#"{"cpu": {"quota": 5}}"#, r#"{"cpu": {"quota": 5}}"#),
         ] {
             let read = |text| serde_json::from_str::<Resources>(text).unwrap();
