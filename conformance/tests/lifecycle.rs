@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use conformance::{View, corten_only, kernel, sandbox, views, wait_until};
+use conformance::{View, corten_only, kernel, sandbox, tool, views, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -343,6 +343,15 @@ fn what_the_kernel_cannot_execute_is_an_error_of_start() {
     c.call("start").fails_with(1, "exec format error");
     c.wait_for("stopped");
     c.delete();
+    if tool("setpriv").is_some() {
+        // A caller to whom init is closed does not see its plan, nor does another release understand it.
+        let c = t.create(&bundle);
+        let closed = ["setpriv", "--bounding-set", "-sys_ptrace"];
+        let output = t.runtime(["start", c.id()]).wrap(closed).run();
+        output.fails_with(1, "unable to start \"/bin/broken\": ");
+        output.fails_with(1, "exec format error");
+        c.force_delete();
+    }
     t.on_bundle(["run"], &bundle, &t.id()).run().fails_with(1, "exec format error");
     fs::write(&program, "#!/no/such/interpreter\n").unwrap();
     let output = t.on_bundle(["--log-format=json", "run"], &bundle, &t.id()).run();

@@ -115,8 +115,8 @@ impl Container {
     fn open_gate(&self, patience: PollTimeout) -> Result<(), Error> {
         let init = self.pid().unwrap_or_default();
         let exe = format!("{init}/exe");
-        // Holds the plan, which explains a failure when init has gone. Where init is closed to its caller, or of another release, the bare
-        // fault has to do.
+        // Holds the plan, which explains a failure when init has gone. Where init is closed to its caller, or of another release, the
+        // config has to do.
         let image = match procfs::open(&exe, OFlag::O_RDONLY) {
             Ok(image) => Some(File::from(image)),
             Err(Errno::EACCES | Errno::EPERM) => None,
@@ -127,8 +127,11 @@ impl Container {
             Outcome::Accepted => {}
             Outcome::Pending => log::warn!("{}", Error::AgentSilent),
             Outcome::Failed(report) => {
-                let plan = image.and_then(launch::plan_of).unwrap_or_default();
-                return Err(Error::Enter(plan.explain(&report)));
+                let error = match image.and_then(launch::plan_of) {
+                    Some(plan) => plan.explain(&report),
+                    None => Plan::explain_start(&self.process()?.args, &report),
+                };
+                return Err(Error::Enter(error));
             }
             Outcome::Nobody if matches!(status(&self.entry, &self.record)?.0, Status::Running) => {
                 return Err(Error::StartRunning);

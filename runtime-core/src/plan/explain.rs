@@ -58,6 +58,13 @@ impl Plan {
         }
     }
 
+    /// Explains a report of a container's start by what was to be started, where its plan is another release's or not to be had.
+    pub fn explain_start(args: &[String], report: &Report) -> StepError {
+        let fault = Self::default().explain(report);
+        let program = args.first().map_or("", String::as_str);
+        StepError { message: format!("unable to start {program:?}: {}", fault.message), ..fault }
+    }
+
     fn hint(&self, step: &Step<'_>, report: &Report) -> Option<&'static str> {
         let denied = report.kind == Kind::Errno && matches!(report.value as i32, libc::EACCES | libc::EPERM);
         let exec = matches!(step, Step::Exec { .. }) && denied;

@@ -59,13 +59,18 @@ fn hooks_that_fail_are_named() {
 }
 
 #[test]
-fn a_program_of_another_release_leaves_the_bare_fault() {
+fn a_program_of_another_release_is_named_by_the_config() {
     let mut program = plan(small()).unwrap().program().to_vec();
     program[0] += 1;
     assert!(Plan::of_program(program).is_none());
     let (tag, kind, call, value) = (Tag::Failed, Kind::Errno, libc::SYS_execve as u32, libc::ENOENT as u32);
-    let error = Plan::default().explain(&Report { tag, step: 7, kind, call, index: 0, value });
-    assert!(error.message.ends_with(": execve: no such file or directory"), "{}", error.message);
+    let report = Report { tag, step: 7, kind, call, index: 0, value };
+    let message = Plan::explain_start(&["/x".to_owned(), "y".to_owned()], &report).message;
+    assert!(
+        message.starts_with("unable to start \"/x\": step 7 of a program that cannot be read"),
+        "{message}"
+    );
+    assert!(message.ends_with(": execve: no such file or directory"), "{message}");
 }
 
 #[test]
