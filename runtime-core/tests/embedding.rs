@@ -3,11 +3,11 @@
 #![allow(unsafe_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
@@ -36,11 +36,24 @@ impl log::Log for Lines {
 
 static LOGGER: Lines = Lines(Mutex::new(0));
 
-/// A bundle and a state root that go away with the value.
-struct Place(PathBuf);
+/// What a test has to itself: a bundle, a state root, whose containers go away with the value, and this process.
+struct Place {
+    dir: PathBuf,
+    /// The name of its container, or how the names of its containers begin.
+    name: String,
+    /// For standard streams that lead nowhere.
+    null: fs::File,
+    _alone: MutexGuard<'static, ()>,
+}
 
 impl Place {
-    fn new(name: &str) -> Self {
+    /// None, with a word about it, where such tests cannot run.
+    fn new(name: &str) -> Option<Self> {
+        if let Some(reason) = missing() {
+            eprintln!("skipped: {reason}");
+            return None;
+        }
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = std::env::temp_dir().join(format!("corten-embedding-{name}-{}", std::process::id()));
         for root in ["rootfs", "mapped"] {
             let bin = dir.join("bundle").join(root).join("bin");
@@ -56,20 +69,35 @@ impl Place {
             "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}]},
         });
         fs::write(dir.join("bundle/config.json"), config.to_string()).unwrap();
-        Self(dir)
+        let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+        Some(Self { dir, name: format!("{name}-{}", std::process::id()), null, _alone })
     }
 
     fn runtime(&self) -> Runtime {
-        Runtime::new(self.0.join("state"))
+        Runtime::new(self.dir.join("state"))
+    }
+
+    /// The container's id, where there is but one.
+    fn id(&self) -> Id {
+        Id::new(self.name.as_str()).unwrap()
+    }
+
+    fn stdio(&self) -> Option<[BorrowedFd<'_>; 3]> {
+        Some([self.null.as_fd(); 3])
+    }
+
+    /// For a container that ends with the value which has created it, unless it is started.
+    fn held(&self) -> CreateOptions<'_> {
+        CreateOptions { stdio: self.stdio(), start_follows: true, ..CreateOptions::default() }
     }
 
     fn bundle(&self) -> Bundle {
-        Bundle::load(self.0.join("bundle")).unwrap()
+        Bundle::load(self.dir.join("bundle")).unwrap()
     }
 
     /// The bundle with another value somewhere.
     fn changed(&self, pointer: &str, value: Value) -> Bundle {
-        let config = fs::read_to_string(self.0.join("bundle/config.json")).unwrap();
+        let config = fs::read_to_string(self.dir.join("bundle/config.json")).unwrap();
         let mut config: Value = serde_json::from_str(&config).unwrap();
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         if config.pointer(parent).is_none() {
@@ -86,14 +114,14 @@ impl Place {
 impl Place {
     /// The bundle with a user namespace, for which sources of mounts are opened.
     fn in_user_namespace(&self) -> Bundle {
-        chown(self.0.join("bundle/mapped"), Some(100_000), Some(100_000)).unwrap();
+        chown(self.dir.join("bundle/mapped"), Some(100_000), Some(100_000)).unwrap();
         let mut config = serde_json::to_value(&self.bundle().spec).unwrap();
         config["root"]["path"] = json!("mapped");
         let ids = json!([{"containerID": 0, "hostID": 100_000, "size": 1}]);
         config["linux"]["uidMappings"] = ids.clone();
         config["linux"]["gidMappings"] = ids;
         config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
-        let bind = json!({"destination": "/mnt", "source": self.0.join("bundle"), "options": ["rbind"]});
+        let bind = json!({"destination": "/mnt", "source": self.dir.join("bundle"), "options": ["rbind"]});
         config["mounts"].as_array_mut().unwrap().push(bind);
         Bundle { spec: serde_json::from_value(config).unwrap(), ..self.bundle() }
     }
@@ -101,7 +129,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        for container in self.runtime().list().into_iter().flatten().flat_map(|(_, container)| container) {
+            let _ = container.delete_forced();
+        }
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -121,11 +152,11 @@ fn kernel() -> (u32, u32) {
 }
 
 /// Creates, starts, waits for and deletes one container; how long the creation took.
-fn live(runtime: &Runtime, bundle: &Bundle, id: &str) -> Duration {
-    let null = null();
-    let options = CreateOptions { stdio: Some([null.as_fd(); 3]), ..CreateOptions::default() };
+fn live(place: &Place, bundle: &Bundle, number: usize) -> Duration {
+    let (runtime, id) = (place.runtime(), Id::new(format!("{}-{number}", place.name)).unwrap());
+    let options = CreateOptions { stdio: place.stdio(), ..CreateOptions::default() };
     let begin = Instant::now();
-    let mut container = runtime.create(&Id::new(id).unwrap(), bundle, &options).unwrap();
+    let mut container = runtime.create(&id, bundle, &options).unwrap();
     let took = begin.elapsed();
     container.start(&StartOptions::default()).unwrap();
     assert_eq!(container.wait().unwrap(), Exit::Code(0));
@@ -134,12 +165,9 @@ fn live(runtime: &Runtime, bundle: &Bundle, id: &str) -> Duration {
 }
 
 /// What happens to a bundle in which everything happens: hooks of the caller's side, a process executed, a faulty create.
-fn live_fully(place: &Place, id: &str) {
-    let runtime = place.runtime();
-    let null = null();
-    let stdio = Some([null.as_fd(); 3]);
+fn live_fully(place: &Place) {
+    let (runtime, id, stdio) = (place.runtime(), place.id(), place.stdio());
     let options = CreateOptions { stdio, ..CreateOptions::default() };
-    let id = Id::new(id).unwrap();
     let create = |bundle: &Bundle| runtime.create(&id, bundle, &options);
     let hook = |kind: &str, code: &str| {
         place.changed(&format!("/hooks/{kind}"), json!([{"path": "/bin/sh", "args": ["sh", "-c", code]}]))
@@ -149,7 +177,7 @@ fn live_fully(place: &Place, id: &str) {
     let mut lacking = place.in_user_namespace();
     lacking.spec.mounts[1].source = Some("/missing".to_owned());
     assert!(matches!(create(&lacking), Err(Error::Launch(_))));
-    let log = place.0.join("log");
+    let log = place.dir.join("log");
     let script = json!(["/bin/busybox", "sleep", "100"]);
     let mut bundle = hook("poststop", &format!("sleep 0.02; echo deleted >{}", log.display()));
     bundle.spec.process.as_mut().unwrap().args = serde_json::from_value(script).unwrap();
@@ -170,19 +198,14 @@ fn live_fully(place: &Place, id: &str) {
 
 #[test]
 fn three_hundred_containers_among_eight_busy_threads() {
-    if let Some(reason) = missing() {
-        eprintln!("skipped: {reason}");
-        return;
-    }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = Place::new("threads");
+    let Some(place) = Place::new("threads") else { return };
     let (runtime, bundles) = (place.runtime(), [place.bundle(), place.in_user_namespace()]);
     let own = || {
         let links = ["ns/mnt", "ns/user", "cwd", "root"]
             .map(|name| fs::read_link(format!("/proc/thread-self/{name}")).unwrap());
         (links, fs::read_dir("/proc/self/fd").unwrap().count())
     };
-    live(&runtime, &bundles[1], &format!("first-{}", std::process::id()));
+    live(&place, &bundles[1], 300);
     let before = own();
     log::set_logger(&LOGGER).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
@@ -205,7 +228,7 @@ fn three_hundred_containers_among_eight_busy_threads() {
             });
         }
         for number in 0..300 {
-            live(&runtime, &bundles[number % 2], &format!("embedded-{}-{number}", std::process::id()));
+            live(&place, &bundles[number % 2], number);
         }
         stop.store(true, Ordering::Relaxed);
     });
@@ -215,18 +238,13 @@ fn three_hundred_containers_among_eight_busy_threads() {
 
 #[test]
 fn a_large_caller_pays_no_more_than_a_small_one() {
-    if let Some(reason) = missing() {
-        eprintln!("skipped: {reason}");
-        return;
-    }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = Place::new("large");
-    let (runtime, bundle) = (place.runtime(), place.bundle());
+    let Some(place) = Place::new("large") else { return };
+    let bundle = place.bundle();
     let mut number = 0;
     let mut least = || {
         let mut once = || {
             number += 1;
-            live(&runtime, &bundle, &format!("large-{}-{number}", std::process::id()))
+            live(&place, &bundle, number)
         };
         (0..21).map(|_| once()).min().unwrap()
     };
@@ -247,16 +265,9 @@ fn a_large_caller_pays_no_more_than_a_small_one() {
 
 #[test]
 fn a_container_that_its_creator_alone_can_start() {
-    if let Some(reason) = missing() {
-        return eprintln!("skipped: {reason}");
-    }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = Place::new("held");
-    let (runtime, id) = (place.runtime(), Id::new("held").unwrap());
-    let null = null();
-    let stdio = Some([null.as_fd(); 3]);
-    let options = CreateOptions { stdio, start_follows: true, ..CreateOptions::default() };
-    let create = |bundle: &Bundle| runtime.create(&id, bundle, &options).unwrap();
+    let Some(place) = Place::new("held") else { return };
+    let (runtime, id) = (place.runtime(), place.id());
+    let create = |bundle: &Bundle| runtime.create(&id, bundle, &place.held()).unwrap();
 
     let mut container = create(&place.bundle());
     let mut other = runtime.load(&id).unwrap();
@@ -281,18 +292,13 @@ fn a_container_that_its_creator_alone_can_start() {
     assert_eq!(other.state().unwrap().status, Status::Stopped);
     other.delete().unwrap();
 
-    let program = place.0.join("bundle/rootfs/bin/nonsense");
+    let program = place.dir.join("bundle/rootfs/bin/nonsense");
     fs::write(&program, "nonsense").unwrap();
     fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let mut container = create(&place.changed("/process/args/0", json!("/bin/nonsense")));
     let error = container.start(&StartOptions::default()).unwrap_err();
     assert!(matches!(&error, Error::Enter(step) if step.message.contains("exec format error")), "{error}");
     container.delete().unwrap();
-}
-
-/// Standard streams that lead nowhere.
-fn null() -> fs::File {
-    fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap()
 }
 
 /// Sends a signal to a process of a container.
@@ -303,17 +309,11 @@ fn signal_to(pid: i32, signal: Signal) {
 /// The end of a process that waits for its start comes before the start, and while it has not taken the order yet.
 #[test]
 fn what_ends_before_its_start_was_not_started() {
-    if let Some(reason) = missing() {
-        return eprintln!("skipped: {reason}");
-    }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = Place::new("unstarted");
-    let (runtime, id) = (place.runtime(), Id::new(format!("unstarted-{}", std::process::id())).unwrap());
-    let null = null();
-    let stdio = Some([null.as_fd(); 3]);
-    let held = CreateOptions { stdio, start_follows: true, ..CreateOptions::default() };
+    let Some(place) = Place::new("unstarted") else { return };
+    let (runtime, id) = (place.runtime(), place.id());
+    let stdio = place.stdio();
     for taken in [false, true] {
-        let mut container = runtime.create(&id, &place.bundle(), &held).unwrap();
+        let mut container = runtime.create(&id, &place.bundle(), &place.held()).unwrap();
         let pid = container.pid().unwrap();
         let started = std::thread::scope(|scope| {
             signal_to(pid, if taken { Signal::SIGSTOP } else { Signal::SIGKILL });
@@ -349,16 +349,9 @@ fn what_ends_before_its_start_was_not_started() {
 /// What keeps a container from being started leaves it as it is; whoever holds it may delete it.
 #[test]
 fn a_start_that_was_refused_can_be_repeated() {
-    if let Some(reason) = missing() {
-        return eprintln!("skipped: {reason}");
-    }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = Place::new("repeated");
-    let (runtime, id) = (place.runtime(), Id::new(format!("repeated-{}", std::process::id())).unwrap());
-    let null = null();
-    let stdio = Some([null.as_fd(); 3]);
-    let held = CreateOptions { stdio, start_follows: true, ..CreateOptions::default() };
-    let mut container = runtime.create(&id, &place.bundle(), &held).unwrap();
+    let Some(place) = Place::new("repeated") else { return };
+    let (runtime, id) = (place.runtime(), place.id());
+    let mut container = runtime.create(&id, &place.bundle(), &place.held()).unwrap();
     // Made without a directory for the socket.
     let notify = StartOptions { notify_socket: Some("/nowhere".into()) };
     assert!(matches!(container.start(&notify), Err(Error::System { .. })));
@@ -373,7 +366,7 @@ fn a_start_that_was_refused_can_be_repeated() {
     assert_eq!(container.wait().unwrap(), Exit::Code(0));
     container.delete().unwrap();
 
-    let container = runtime.create(&id, &place.bundle(), &held).unwrap();
+    let container = runtime.create(&id, &place.bundle(), &place.held()).unwrap();
     container.delete().unwrap();
     assert_eq!(runtime.list().unwrap().count(), 0);
 }
@@ -381,20 +374,14 @@ fn a_start_that_was_refused_can_be_repeated() {
 /// A value that was loaded before its record was renewed finds what is kept of the config where it is now.
 #[test]
 fn a_record_of_the_first_version_is_renewed_by_whom_it_was_loaded() {
-    if let Some(reason) = missing() {
-        return eprintln!("skipped: {reason}");
-    }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = Place::new("renewed");
-    let (runtime, id) = (place.runtime(), Id::new(format!("renewed-{}", std::process::id())).unwrap());
-    let null = null();
-    let stdio = Some([null.as_fd(); 3]);
+    let Some(place) = Place::new("renewed") else { return };
+    let (runtime, id) = (place.runtime(), place.id());
     let sleep = place.changed("/process/args", json!(["/bin/busybox", "sleep", "100"]));
-    let options = CreateOptions { stdio, ..CreateOptions::default() };
+    let options = CreateOptions { stdio: place.stdio(), ..CreateOptions::default() };
     runtime.create(&id, &sleep, &options).unwrap().start(&StartOptions::default()).unwrap();
 
     let [record, config] =
-        ["state.json", "config.json"].map(|name| place.0.join("state").join(id.as_str()).join(name));
+        ["state.json", "config.json"].map(|name| place.dir.join("state").join(id.as_str()).join(name));
     let read = |path: &Path| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap();
     let mut first = read(&record);
     first.as_object_mut().unwrap().append(read(&config).as_object_mut().unwrap());
@@ -423,18 +410,16 @@ fn freezer(pid: i32) -> (PathBuf, &'static str, &'static str) {
 /// The kernel reaps the children of such a caller, and their pidfds remember how they ended.
 #[test]
 fn a_caller_that_ignores_its_children() {
-    if let Some(reason) = missing().or_else(|| (kernel() < (6, 15)).then_some("needs Linux 6.15")) {
-        eprintln!("skipped: {reason}");
-        return;
+    if kernel() < (6, 15) {
+        return eprintln!("skipped: needs Linux 6.15");
     }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = Place::new("ignore");
+    let Some(place) = Place::new("ignored") else { return };
     let disposition = |how| {
         // SAFETY: no handler is installed, and no other test waits for children meanwhile.
         unsafe { signal(Signal::SIGCHLD, how) }.unwrap()
     };
     let before = disposition(SigHandler::SigIgn);
-    live_fully(&place, &format!("ignored-{}", std::process::id()));
+    live_fully(&place);
     disposition(before);
 }
 
@@ -443,12 +428,7 @@ extern "C" fn nothing(_: libc::c_int) {}
 /// A signal with a handler every half a millisecond, after which the kernel makes no call again.
 #[test]
 fn a_caller_that_is_interrupted() {
-    if let Some(reason) = missing() {
-        eprintln!("skipped: {reason}");
-        return;
-    }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = Place::new("interrupt");
+    let Some(place) = Place::new("interrupt") else { return };
     let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler does nothing.
     unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
@@ -464,8 +444,8 @@ fn a_caller_that_is_interrupted() {
             }
         });
         let lived = std::panic::catch_unwind(|| {
-            for number in 0..10 {
-                live_fully(&place, &format!("interrupted-{}-{number}", std::process::id()));
+            for _ in 0..10 {
+                live_fully(&place);
             }
         });
         stop.store(true, Ordering::Relaxed);
