@@ -73,12 +73,13 @@ instructions:
 deps:
 	conformance/install-deps.sh
 
-# The integration tests as one static program, for here and for the machine.
+# The integration tests as one static program, for here and for the machine, with the programs that they bring along.
 tests:
 	mkdir -p $(SUITES)/integration
 	$(FLAGS) cargo test --locked --target $(TARGET) -p conformance --test conformance --no-run
 	cp "$$($(FLAGS) cargo test --locked --target $(TARGET) -p conformance --test conformance --no-run --message-format=json | \
 	    sed -n 's/.*"kind":\["test"\].*"executable":"\([^"]*\)".*/\1/p')" $(SUITES)/integration/conformance
+	cp $(OUT)/$(TARGET)/debug/seccomp-agent conformance/suites/engines/mkimage $(SUITES)/integration
 
 # What can be done without root is done, but does not count as all of it.
 integration: deps release tests

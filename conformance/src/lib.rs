@@ -18,7 +18,7 @@ pub use bundle::Bundle;
 pub use bus::{Bus, Reaction};
 pub use command::{Command, Output, Running};
 pub use console::{Console, Socket, Terminal};
-pub use runtime::{View, is_peer, runtime, tool};
+pub use runtime::{View, companion, is_peer, runtime, tool};
 pub use sandbox::{Container, Sandbox, note_skip, wait_until};
 
 /// A sandbox for this test, in the host's own view of cgroups or in the given one; the test ends early, with a

@@ -40,6 +40,13 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
+/// A program that tests bring along: beside the program of the tests where that was copied to another machine, else where it was made.
+pub fn companion(made: &str) -> PathBuf {
+    let exe = env::current_exe().expect("the path of this test");
+    let beside = exe.with_file_name(Path::new(made).file_name().expect("a program"));
+    if beside.is_file() { beside } else { made.into() }
+}
+
 /// What a runtime finds at `/sys/fs/cgroup`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum View {

