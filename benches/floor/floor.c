@@ -382,11 +382,12 @@ static int enter(unsigned long target, char **command) {
     int cgroup = open_unified();
     open_tasks();
     int process = (int)check("pidfd_open", SYS(pidfd_open, target, 0));
-    check("setns", SYS(setns, process, CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS |
-                                           CLONE_NEWCGROUP));
+    check("setns", SYS(setns, process, CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS));
     word pid = clone_child(0, cgroup);
     if (pid == 0) {
         join_cgroups();
+        /* Only now: with `nsdelegate` nobody comes into a cgroup namespace's cgroups from within it. */
+        check("cgroup namespace", SYS(setns, process, CLONE_NEWCGROUP));
         drop_privileges();
         execute(command);
     }
