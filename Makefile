@@ -4,7 +4,8 @@
 #   make demo       a container that shows what it sees
 #   make test       all tests; CI makes the builds of a release too
 #   make conformance   third parties' suites and the engines, with corten or RUNTIME=PATH (hours)
-#   make bench      corten beside the installed peers
+#   make bench      corten beside the installed peers, and beside the newest crun after `make peers`
+#   make bench-machine   the same in the virtual machine
 #   make install    to $(PREFIX)/bin
 
 PREFIX ?= /usr/local
@@ -33,7 +34,7 @@ RUNS := integration integration-selinux integration-v1 engines engines-rootless 
 EXPECTED = $(patsubst %,$(TABLES)/%.$(notdir $(RUNTIME)).tsv,$(HOST_SUITES:%=%.host) \
     $(shell printf '%s\n' $(RUNS) | sed -E 's/^(integration|engines|runtime-tools|runc)/\1.machine/'))
 
-.PHONY: release glibc aarch64 demo test list-tests root deps lint unit instructions integration tests suites runtime-tools machine conformance bench install clean
+.PHONY: release glibc aarch64 demo test list-tests root deps lint unit instructions integration tests suites runtime-tools machine conformance peers bench bench-machine install clean
 
 release:
 	$(FLAGS) cargo build --release --locked --target $(TARGET) -p corten
@@ -115,8 +116,16 @@ conformance: root release deps suites tests
 	-for run in $(RUNS); do conformance/suites/machine $(SUITES) $(RUNTIME) $(TABLES) $$run; done
 	conformance/suites/results conformance/RESULTS.md $(EXPECTED) $(wildcard $(TABLES)/*.tsv)
 
+# The newest crun, which `bench` takes in place of an installed one.
+peers: root deps
+	benches/peers $(SUITES)
+
 bench: release
 	benches/run
+
+# With real limits and all controllers; few rounds, since the machine is slow. RESULTS.md shows it beside what `bench` measured.
+bench-machine: root release deps
+	benches/machine $(CORTEN)
 
 install: release
 	install -D -m 0755 $(CORTEN) $(DESTDIR)$(PREFIX)/bin/corten

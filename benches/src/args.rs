@@ -15,14 +15,16 @@ Times an OCI runtime beside others, and beside the floor: a program that does th
 
 usage: run [OPTION]... [NAME=PATH]...
 
-  NAME=PATH        the programs to time; without any: those of corten, crun, runc and youki in PATH
+  NAME=PATH        the programs to time; without any: those of corten, crun, crun-static, runc and youki in PATH
   --view v1|v2     one view of cgroups only; v2 on a host of version 1 is a private mount namespace
-  --long           100 rounds, and the largest crowds: most of an hour. Without it the whole takes about seven minutes
+  --long           100 rounds, and the largest crowds, in ten: some twenty minutes. Without it the whole takes about ten
   --rounds N       how often each is timed, in turn (25); a case whose rounds take long has a part of that
   --rest MS        the pause before each command in the second pace (30)
   --cases A,B      these cases only, the largest too; `--cases help` lists them
   --seccomp FILE   the `linux.seccomp` object of a config, for the case run-seccomp
+  --place NAME     what the report calls this machine
   --also FILE      a results.json of another machine, to be shown in the same report; may be repeated
+  --from FILE      measure nothing: write the report of this results.json once more
   --out DIR        where RESULTS.md, results.json and results.svg go
 ";
 
@@ -35,7 +37,9 @@ pub(crate) struct Args {
     pub(crate) rest: Duration,
     pub(crate) cases: Vec<String>,
     pub(crate) seccomp: Option<PathBuf>,
+    pub(crate) place: Option<String>,
     pub(crate) also: Vec<PathBuf>,
+    pub(crate) from: Option<PathBuf>,
     pub(crate) out: PathBuf,
     pub(crate) subjects: Vec<(String, PathBuf)>,
     /// Set in the process that measures one view: the directory it works in.
@@ -53,7 +57,9 @@ impl Args {
             rest: Duration::from_millis(30),
             cases: Vec::new(),
             seccomp: None,
+            place: None,
             also: Vec::new(),
+            from: None,
             out: ".".into(),
             subjects: Vec::new(),
             measure: None,
@@ -76,7 +82,9 @@ impl Args {
                 "--rest" => args.rest = Duration::from_millis(parsed(&value()?)?),
                 "--cases" => args.cases = value()?.split(',').map(str::to_owned).collect(),
                 "--seccomp" => args.seccomp = Some(value()?.into()),
+                "--place" => args.place = Some(value()?),
                 "--also" => args.also.push(value()?.into()),
+                "--from" => args.from = Some(value()?.into()),
                 "--out" => args.out = value()?.into(),
                 "--measure" => args.measure = Some(value()?.into()),
                 "--help" | "-h" => args.help = true,

@@ -30,7 +30,7 @@ pub(crate) struct Case {
 }
 
 /// All of them.
-pub(crate) const CASES: [Case; 13] = [
+pub(crate) const CASES: [Case; 14] = [
     case("lifecycle", lifecycle),
     case("delete-stopped", delete_stopped),
     case("run", |lab, subject| run(lab, subject, "run", Shape::TRUE)),
@@ -38,15 +38,16 @@ pub(crate) const CASES: [Case; 13] = [
     case("exec", exec),
     case("exec-tty", exec_tty),
     case("look", look),
+    case("list", list),
     case("run-107", |lab, subject| run(lab, subject, "run, 107 mounts", with_binds(100))),
     Case {
         every: 2,
         ..case("run-1007", |lab, subject| run(lab, subject, "run, 1007 mounts", with_binds(MAX_BINDS)))
     },
-    case("run-1m", |lab, subject| run(lab, subject, "run, config of 1 MB", BIG_CONFIG)),
+    Case { every: 2, ..case("run-1m", |lab, subject| run(lab, subject, "run, config of 1 MB", BIG_CONFIG)) },
     Case { every: 3, ..case("crowd-100", |lab, subject| crowd(lab, subject, 100)) },
-    Case { every: 5, long: true, ..case("crowd-500", |lab, subject| crowd(lab, subject, 500)) },
-    Case { every: 5, long: true, ..case("crowd-1000", |lab, subject| crowd(lab, subject, 1000)) },
+    Case { every: 10, long: true, ..case("crowd-500", |lab, subject| crowd(lab, subject, 500)) },
+    Case { every: 10, long: true, ..case("crowd-1000", |lab, subject| crowd(lab, subject, 1000)) },
 ];
 
 const fn case(name: &'static str, stage: for<'a> fn(&'a Lab, &'a Subject) -> Result<Round<'a>>) -> Case {
@@ -133,6 +134,18 @@ fn look<'a>(lab: &'a Lab, subject: &'a Subject) -> Result<Round<'a>> {
         // SIGCONT changes nothing for a process that runs.
         let kill = container.small(pace, "kill", &["CONT"])?;
         Ok(vec![("state".to_owned(), state), ("kill".to_owned(), kill)])
+    }))
+}
+
+/// `list` where there is no container.
+fn list<'a>(lab: &'a Lab, subject: &'a Subject) -> Result<Round<'a>> {
+    if subject.kind != Kind::Runtime {
+        return Err(Error::Inapplicable);
+    }
+    let none = Container::new(lab, subject, "none", Shape::SLEEP)?;
+    Ok(Box::new(move |pace| {
+        lab.rest(pace);
+        Ok(one("list, 0 containers", none.call("list").time()?))
     }))
 }
 

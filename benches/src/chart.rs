@@ -10,11 +10,12 @@ use crate::results::{Cell, Pace, Row, Section};
 const SHOWN: [&str; 6] = ["run", "create + start + delete", "exec", "state", "kill", "list, 100 containers"];
 
 /// The colours of the programs in the order of the results.
-const COLOURS: [RGBColor; 6] = [
+const COLOURS: [RGBColor; 7] = [
     RGBColor(120, 120, 120),
     RGBColor(176, 176, 176),
     RGBColor(183, 65, 14),
     RGBColor(66, 133, 180),
+    RGBColor(110, 170, 210),
     RGBColor(120, 160, 100),
     RGBColor(150, 120, 180),
 ];

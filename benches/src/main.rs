@@ -33,6 +33,7 @@ mod results;
 mod session;
 mod stats;
 mod subject;
+mod targets;
 mod view;
 
 use args::{Args, HELP};
@@ -61,6 +62,9 @@ fn go(words: Vec<OsString>) -> Result<()> {
         return Ok(());
     }
     measure::check_names(&args.cases)?;
+    if let Some(path) = &args.from {
+        return report(&args, &sections(path)?);
+    }
     if !geteuid().is_root() {
         return Err(Error::Usage("the benchmark needs root".into()));
     }
@@ -86,19 +90,25 @@ fn orchestrate(args: &Args, words: &[OsString]) -> Result<()> {
     // Orphaned containers come to this process, which reaps them.
     set_child_subreaper(true).at("the role of a subreaper")?;
     pass_on_signals()?;
-    let mut sections = Vec::new();
+    let mut measured = Vec::new();
     for view in views {
         let dir = env::temp_dir().join(format!("corten-bench.{}", std::process::id()));
         let section = measure_apart(words, view, &dir);
         lab::sweep(&dir);
-        sections.push(section?);
+        measured.push(section?);
     }
-    for path in &args.also {
-        let text = fs::read(path).at(path)?;
-        let more: Vec<Section> = serde_json::from_slice(&text).at(path)?;
-        sections.extend(more);
-    }
-    report::write(&args.out, &sections)
+    report(args, &measured)
+}
+
+/// Writes the report of what was measured here, and of what other machines have.
+fn report(args: &Args, measured: &[Section]) -> Result<()> {
+    let also: Vec<Vec<Section>> = args.also.iter().map(|path| sections(path)).collect::<Result<_>>()?;
+    report::write(&args.out, measured, &also.into_iter().flatten().collect::<Vec<_>>())
+}
+
+/// Reads a `results.json`.
+fn sections(path: &Path) -> Result<Vec<Section>> {
+    serde_json::from_slice(&fs::read(path).at(path)?).at(path)
 }
 
 /// The signals that should end the benchmark. A child starts with the mask of its parent.

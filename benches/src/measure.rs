@@ -61,8 +61,10 @@ pub(crate) fn section(args: &Args, dir: &Path) -> Result<()> {
         eprintln!("{}: {}", view.name(), quantity.name);
         rows.extend((quantity.measure)(&lab, &able));
     }
-    rows.extend(each_bind(&rows));
+    rows.extend(each(&rows, "each further bind mount", ["run", "run, 1007 mounts"], 1000));
+    rows.extend(each(&rows, "list, each container", ["list, 0 containers", "list, 100 containers"], 100));
     let section = Section {
+        place: args.place.clone(),
         date: date()?,
         machine: machine(before)?,
         view,
@@ -75,25 +77,22 @@ pub(crate) fn section(args: &Args, dir: &Path) -> Result<()> {
     fs::write(&path, serde_json::to_vec(&section).at(&path)?).at(&path)
 }
 
-/// What one further bind mount costs, by the medians of `run` with 7 and with 1007 mounts.
-fn each_bind(rows: &[Row]) -> Vec<Row> {
-    let few = rows.iter().filter(|row| row.name == "run");
-    let pairs = few.filter_map(|few| {
-        Some((few, rows.iter().find(|row| row.name == "run, 1007 mounts" && row.pace == few.pace)?))
-    });
+/// What one of so many things costs in microseconds, by the medians of the rows without and with them.
+fn each(rows: &[Row], name: &str, [few, many]: [&str; 2], count: usize) -> Vec<Row> {
+    let pairs = rows
+        .iter()
+        .filter(|row| row.name == few)
+        .filter_map(|few| Some((few, rows.iter().find(|row| row.name == many && row.pace == few.pace)?)));
     let difference = |few: &Row, many: &Row| -> BTreeMap<String, Cell> {
-        let one = |(name, cell): (&String, &Cell)| match (cell, many.cells.get(name)?) {
-            (Cell::Times(few), Cell::Times(many)) => {
-                // Milliseconds over a thousand mounts are microseconds for each.
-                Some((name.clone(), Cell::Number(many.median - few.median)))
-            }
-            _ => None,
+        let one = |(name, cell): (&String, &Cell)| {
+            let milliseconds = many.cells.get(name)?.number()? - cell.number()?;
+            Some((name.clone(), Cell::Number(milliseconds * 1e3 / count as f64)))
         };
         few.cells.iter().filter_map(one).collect()
     };
     pairs
         .map(|(few, many)| Row {
-            name: "each further bind mount".into(),
+            name: name.to_owned(),
             pace: few.pace,
             unit: Unit::Micros,
             cells: difference(few, many),
@@ -121,4 +120,25 @@ fn load() -> Result<f64> {
 fn date() -> Result<String> {
     let output = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]).output().at("date")?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_of_many() {
+        let times =
+            |median: f64| json!({"times": {"n": 1, "median": median, "min": 0.0, "p95": 0.0, "cpu": 0.0}});
+        let row = |name: &str, cells| -> Row {
+            serde_json::from_value(json!({"name": name, "pace": "tight", "unit": "ms", "cells": cells}))
+                .unwrap()
+        };
+        let rows =
+            [row("none", json!({"a": times(1.0), "b": times(1.0)})), row("many", json!({"a": times(3.0)}))];
+        let each = each(&rows, "each", ["none", "many"], 100);
+        assert_eq!(each.first().unwrap().cells, BTreeMap::from([("a".to_owned(), Cell::Number(20.0))]));
+    }
 }

@@ -10,6 +10,7 @@ use crate::error::{At, Result};
 use crate::results::{Cell, Pace, Row, Section, Unit};
 use crate::stats::Times;
 use crate::subject::{BARE_FLOOR, FLOOR, LIBRARY, OURS};
+use crate::targets;
 use crate::view::View;
 
 const INTRODUCTION: &str = "\
@@ -23,19 +24,22 @@ Times are milliseconds of whole commands as their caller sees them: median (mini
 one run, so that ratios can be trusted more than the absolute figures of a machine that has other work.
 ";
 
-/// Writes all three into a directory.
-pub(crate) fn write(dir: &Path, sections: &[Section]) -> Result<()> {
+/// Writes all three into a directory: what was measured, and in the report `also` what other machines have.
+pub(crate) fn write(dir: &Path, measured: &[Section], also: &[Section]) -> Result<()> {
     fs::create_dir_all(dir).at(dir)?;
     let mut text = INTRODUCTION.to_owned();
     let json = dir.join("results.json");
-    fs::write(&json, serde_json::to_vec_pretty(sections).at(&json)?).at(&json)?;
-    if let Some(section) = sections.iter().find(|section| section.view == View::V2).or(sections.first()) {
-        if let Some(svg) = chart::draw(section) {
-            fs::write(dir.join("results.svg"), svg).at(dir)?;
-            text.push_str("\n![the same as a chart](results.svg)\n");
-        }
+    fs::write(&json, serde_json::to_vec_pretty(measured).at(&json)?).at(&json)?;
+    // Version 2 first, which is what most hosts have.
+    let mut ranked: Vec<&Section> = measured.iter().collect();
+    ranked.sort_by_key(|section| section.view == View::V1);
+    ranked.extend(also);
+    if let Some(svg) = ranked.first().and_then(|section| chart::draw(section)) {
+        fs::write(dir.join("results.svg"), svg).at(dir)?;
+        text.push_str("\n![the same as a chart](results.svg)\n");
     }
-    for section in sections {
+    text.push_str(&targets::table(&ranked));
+    for section in measured.iter().chain(also) {
         text.push_str(&markdown(section));
     }
     let path = dir.join("RESULTS.md");
@@ -47,12 +51,9 @@ pub(crate) fn write(dir: &Path, sections: &[Section]) -> Result<()> {
 fn markdown(section: &Section) -> String {
     let mut text = String::new();
     let machine = &section.machine;
-    let view = match section.view {
-        View::V1 => "cgroup version 1",
-        View::V2 => "cgroup version 2",
-    };
     let line = format!(
-        "\n## {view}\n\n{} UTC; Linux {}, {} processors, {} MiB; load {} before, {} at the end; {} rounds.\n\n",
+        "\n## {}\n\n{} UTC; Linux {}, {} processors, {} MiB; load {} before, {} at the end; {} rounds.\n\n",
+        section.title(),
         section.date,
         machine.kernel,
         machine.processors,
@@ -100,10 +101,8 @@ impl Figure {
     /// The number that stands for a cell.
     fn number(self, cell: &Cell) -> Option<f64> {
         match (self, cell) {
-            (Self::Wall, Cell::Times(times)) => Some(times.median),
             (Self::Cpu, Cell::Times(times)) => Some(times.cpu),
-            (_, Cell::Number(number)) => Some(*number),
-            (_, Cell::None(_)) => None,
+            _ => cell.number(),
         }
     }
 
@@ -119,7 +118,7 @@ impl Figure {
     fn ratio(self, row: &Row, (over, under): (&str, &str)) -> String {
         let value =
             |name: &str| row.cells.get(name).and_then(|cell| self.number(cell)).filter(|value| *value > 0.0);
-        let ratio = value(over).zip(value(under)).map(|(over, under)| format!("{:.2}", over / under));
+        let ratio = value(over).zip(value(under)).map(|(over, under)| short(over / under));
         ratio.unwrap_or_else(|| GAP.to_owned())
     }
 }
@@ -181,7 +180,7 @@ fn shortened(message: &str) -> String {
     }
 }
 
-/// Ours to the floor, and the peers to ours; without ours, all to the floor.
+/// Ours to the floor and to each peer; without ours, all to the floor.
 fn ratio_pairs<'a>(subjects: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     let runtimes: Vec<&str> =
         subjects.iter().copied().filter(|name| ![FLOOR, BARE_FLOOR, LIBRARY].contains(name)).collect();
@@ -189,7 +188,7 @@ fn ratio_pairs<'a>(subjects: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     let ours = runtimes.iter().copied().find(|name| *name == OURS);
     let to_floor = runtimes.iter().filter(|name| ours.is_none_or(|ours| ours == **name));
     let mut pairs: Vec<_> = to_floor.filter_map(|name| Some((*name, floor?))).collect();
-    pairs.extend(runtimes.iter().filter(|name| **name != OURS).filter_map(|name| Some((*name, ours?))));
+    pairs.extend(runtimes.iter().filter(|name| **name != OURS).filter_map(|name| Some((ours?, *name))));
     pairs
 }
 
@@ -210,7 +209,7 @@ mod tests {
 
     #[test]
     fn ratios_refer_to_ours_or_to_the_floor() {
-        assert_eq!(ratio_pairs(&["floor", "corten", "runc"]), [("corten", "floor"), ("runc", "corten")]);
+        assert_eq!(ratio_pairs(&["floor", "corten", "runc"]), [("corten", "floor"), ("corten", "runc")]);
         assert_eq!(ratio_pairs(&["floor", "crun", "runc"]), [("crun", "floor"), ("runc", "floor")]);
         assert_eq!(ratio_pairs(&["runc"]), []);
     }

@@ -11,6 +11,9 @@ use crate::view::View;
 /// One view of cgroups on one machine.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Section {
+    /// The machine's name, where it is not the reader's own.
+    #[serde(default)]
+    pub(crate) place: Option<String>,
     /// When, in UTC.
     pub(crate) date: String,
     pub(crate) machine: Machine,
@@ -19,6 +22,20 @@ pub(crate) struct Section {
     pub(crate) rest_ms: f64,
     pub(crate) subjects: Vec<SubjectInfo>,
     pub(crate) rows: Vec<Row>,
+}
+
+impl Section {
+    /// What a reader knows it by.
+    pub(crate) fn title(&self) -> String {
+        let view = match self.view {
+            View::V1 => "cgroup version 1",
+            View::V2 => "cgroup version 2",
+        };
+        match &self.place {
+            Some(place) => format!("{view}, {place}"),
+            None => view.to_owned(),
+        }
+    }
 }
 
 /// The machine that measured.
@@ -102,6 +119,15 @@ impl Cell {
         match error {
             Error::Inapplicable => None,
             error => Some(Self::None(error.to_string())),
+        }
+    }
+
+    /// The number that stands for it.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self {
+            Self::Times(times) => Some(times.median),
+            Self::Number(number) => Some(*number),
+            Self::None(_) => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::lab::{Lab, find_program};
 use crate::results::{Pace, SubjectInfo};
 
 /// The peers that are looked for when none is named.
-const KNOWN: [&str; 4] = ["corten", "crun", "runc", "youki"];
+const KNOWN: [&str; 5] = ["corten", "crun", "crun-static", "runc", "youki"];
 
 /// The programs that come with the benchmark.
 const OWN: [(&str, Kind, &str); 3] = [
