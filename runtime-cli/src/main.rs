@@ -28,7 +28,7 @@ use globals::Globals;
 
 /// musl's own returns each small piece of memory to the kernel, to ask for it again a moment later.
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: sys::Allocator = sys::Allocator::new();
 
 fn main() -> ExitCode {
     sys::keep_ended_children();

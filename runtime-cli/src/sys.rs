@@ -1,11 +1,50 @@
 //! The system calls for which nix has no safe function; all `unsafe` of the command is here.
 #![allow(unsafe_code)]
 
+use std::alloc::{GlobalAlloc, Layout};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use dlmalloc::Dlmalloc;
 use nix::errno::Errno;
 use nix::libc;
 use nix::pty::Winsize;
+
+/// dlmalloc behind a lock of std's: the crate's own are calls of libc, which cost more than the allocation between them.
+pub(crate) struct Allocator(Mutex<Dlmalloc>);
+
+impl Allocator {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Dlmalloc::new()))
+    }
+
+    fn heap(&self) -> MutexGuard<'_, Dlmalloc> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// SAFETY: the heap keeps this trait's contract for one caller at a time, and the lock sees to that. Neither allocates itself.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's layout has a size, and an alignment that is a power of two.
+        unsafe { self.heap().malloc(layout.size(), layout.align()) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller has the block of this heap, by this layout.
+        unsafe { self.heap().free(block, layout.size(), layout.align()) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as of `alloc`.
+        unsafe { self.heap().calloc(layout.size(), layout.align()) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as of `dealloc`, and the new size is not zero.
+        unsafe { self.heap().realloc(block, layout.size(), layout.align(), size) }
+    }
+}
 
 /// Whether a descriptor number is in use.
 pub(crate) fn is_open(fd: RawFd) -> bool {
