@@ -346,6 +346,38 @@ fn what_ends_before_its_start_was_not_started() {
     container.delete_forced().unwrap();
 }
 
+/// T13: a payload with every right over its user namespace, and a process that has joined that and is not the payload's yet.
+#[test]
+fn a_process_that_joins_cannot_be_looked_into() {
+    let Some(place) = Place::new("joined") else { return };
+    let (runtime, id, stdio) = (place.runtime(), place.id(), place.stdio());
+    let mut bundle = place.in_user_namespace();
+    let process = bundle.spec.process.as_mut().unwrap();
+    process.args = ["/bin/busybox", "sleep", "100"].map(str::to_owned).to_vec();
+    let sets = json!({"bounding": ["CAP_SYS_PTRACE"], "permitted": ["CAP_SYS_PTRACE"], "effective": ["CAP_SYS_PTRACE"]});
+    process.capabilities = serde_json::from_value(sets).unwrap();
+    let mut look = process.clone();
+    let script = "for p in /proc/[0-9]*; do echo $p=$(/bin/busybox readlink $p/exe); done";
+    look.args = ["/bin/busybox", "sh", "-c", script].map(str::to_owned).to_vec();
+
+    let options = CreateOptions { stdio, ..CreateOptions::default() };
+    let mut container = runtime.create(&id, &bundle, &options).unwrap();
+    container.start(&StartOptions::default()).unwrap();
+    let process = bundle.spec.process.as_ref().unwrap();
+    let joined = container.prepare(process, &ExecOptions { stdio, ..ExecOptions::default() }).unwrap();
+    let (output, theirs) = nix::unistd::pipe().unwrap();
+    let stdio = Some([place.null.as_fd(), theirs.as_fd(), theirs.as_fd()]);
+    let mut looking = container.exec(&look, &ExecOptions { stdio, ..ExecOptions::default() }).unwrap();
+    drop(theirs);
+    let seen = std::io::read_to_string(fs::File::from(output)).unwrap();
+    assert_eq!(looking.wait().unwrap(), Exit::Code(0));
+    let readable = seen.lines().filter(|line| line.ends_with("/bin/busybox")).count();
+    let closed = seen.lines().filter(|line| line.ends_with('=')).count();
+    assert_eq!((readable, closed, seen.lines().count()), (2, 1, 3), "{seen}");
+    drop(joined);
+    container.delete_forced().unwrap();
+}
+
 /// What keeps a container from being started leaves it as it is; whoever holds it may delete it.
 #[test]
 fn a_start_that_was_refused_can_be_repeated() {
