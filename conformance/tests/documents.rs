@@ -78,3 +78,33 @@ fn features_name_tests_that_exist() {
         assert!(totals.iter().any(|cells| *cells == counted), "the totals say otherwise than {counted:?}");
     }
 }
+
+#[test]
+fn security_names_tests_and_files_that_exist() {
+    let Ok(document) = fs::read_to_string(tree().join("SECURITY.md")) else {
+        conformance::skip!("the sources are not on this machine");
+    };
+    let (mut rules, mut attacks) = (1.., 1..);
+    for cells in rows(&document).filter(|cells| !["rule", "attack"].contains(&cells[0])) {
+        let number = match cells.len() {
+            3 => format!("D{}:", rules.next().unwrap()),
+            _ => format!("T{:02}:", attacks.next().unwrap()),
+        };
+        assert!(cells[0].starts_with(&number), "{} where {number} is expected", cells[0]);
+        let proof = cells[cells.len() - 1];
+        let missing: Vec<&str> = quoted(proof).filter(|word| word.contains("::") && !exists(word)).collect();
+        assert!(missing.is_empty(), "{number} {missing:?}");
+        assert!(
+            proof.contains("::") || proof.starts_with("no test"),
+            "{number} neither a test nor \"no test\""
+        );
+        if cells.len() == 3 {
+            let is_file = |path: &&str| {
+                ["", "runtime-core/src"].iter().any(|room| tree().join(room).join(path).exists())
+            };
+            let missing: Vec<&str> = quoted(cells[1]).filter(|path| !is_file(path)).collect();
+            assert!(missing.is_empty(), "{number} {missing:?}");
+        }
+    }
+    assert_eq!((rules.next(), attacks.next()), (Some(37), Some(28)));
+}
