@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::config::{Mount, Process, Resources, Spec};
+use crate::config::{Mount, Process, Resources, Spec, united};
 use crate::error::io_text;
 use crate::pointer;
 
@@ -188,11 +188,14 @@ pub fn parse_resources(bytes: &[u8]) -> Result<Resources, ParseError> {
 
 /// JSON pointers of the fields of a `config.json` that this runtime does not know.
 pub fn unknown_fields(bytes: &[u8]) -> Result<Vec<String>, ParseError> {
-    let mut unknown = Vec::new();
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    serde_ignored::deserialize::<_, _, Spec>(&mut reader, |path| unknown.push(pointer::of_ignored(&path)))
-        .map_err(|error| ParseError::Syntax(error.to_string()))?;
-    Ok(unknown)
+    let text = str::from_utf8(bytes).map_err(|error| ParseError::NotUtf8(error.valid_up_to()))?;
+    let list = |text: &str| {
+        let mut unknown = Vec::new();
+        let mut reader = serde_json::Deserializer::from_str(text);
+        serde_ignored::deserialize::<_, _, Spec>(&mut reader, |path| unknown.push(pointer::of_ignored(&path)))
+            .map(|_| unknown)
+    };
+    read_united(text, list).map_err(|error| ParseError::Syntax(error.to_string()))
 }
 
 /// Reads a regular file, up to one byte more than is allowed.
@@ -215,9 +218,18 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParseError> 
     }
     let text = str::from_utf8(bytes).map_err(|error| ParseError::NotUtf8(error.valid_up_to()))?;
     refuse_depth(bytes)?;
-    let value = serde_json::from_str(text).map_err(|error| explain::<T>(text, error))?;
+    let value =
+        read_united(text, |text| serde_json::from_str(text)).map_err(|error| explain::<T>(text, error))?;
     refuse_nul(text)?;
     Ok(value)
+}
+
+/// Reads a document; where a field stands twice, once more with the objects as one that are there in two spellings.
+fn read_united<T>(text: &str, read: impl Fn(&str) -> serde_json::Result<T>) -> serde_json::Result<T> {
+    read(text).or_else(|error| match united(text, &error).map(|text| read(&text)) {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(_)) | None => Err(error),
+    })
 }
 
 /// Reads a faulty document once more, keeping track of the place: too dear for every document.

@@ -247,6 +247,35 @@ fn keys_are_read_in_any_case() {
 }
 
 #[test]
+fn an_object_in_two_spellings_is_one() {
+    let spec = |resources: &str| format!(r#"{{"a": [{{"b": 1}}], "linux": {{"resources": {resources}}}}}"#);
+    let one = spec(
+        r#"{"cpu": {"shares": 5, "cpus": "0", "mems": "0"}, "rdma": {"x": {}, "X": {"hcaHandles": 1}}}"#,
+    );
+    for twins in [
+        r#"{"cpu": {"shares": 5}, "CPU": {"Cpus": "0", "mems": "0"}, "rdma": {"x": {}, "X": {"hcaHandles": 1}}}"#,
+        r#"{"Cpu": {"cpus": "0"}, "cpu": { }, "rdma": {"x": {}, "X": {"hcaHandles": 1}}, "CPU": {"shares": 5, "mems": "0"}}"#,
+    ] {
+        let text = spec(twins);
+        assert_eq!(parse_spec(text.as_bytes()).unwrap(), parse_spec(one.as_bytes()).unwrap(), "{twins}");
+        assert_eq!(unknown_fields(text.as_bytes()).unwrap(), ["/a"], "{twins}");
+    }
+    let both = r#"{"Linux": {"resources": {}}, "linux": {"Resources": {"pids": {"limit": 1}}}}"#;
+    let one = r#"{"linux": {"resources": {"pids": {"limit": 1}}}}"#;
+    assert_eq!(parse_spec(both.as_bytes()).unwrap(), parse_spec(one.as_bytes()).unwrap());
+    for refused in [
+        r#"{"cpu": {"shares": 5}, "cpu": {"cpus": "0"}}"#,
+        r#"{"cpu": {"shares": 5}, "CPU": {"Shares": 5}}"#,
+        r#"{"cpu": {"shares": 5}, "CPU": null}"#,
+        r#"{"cpu": {}, "CPU": {}, "pids": {}, "pids": {}}"#,
+        r#"{"devices": [], "Devices": []}"#,
+    ] {
+        let error = parse_resources(refused.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("duplicate field"), "{refused}: {error}");
+    }
+}
+
+#[test]
 fn what_is_written_reads_back() {
     for name in ["base.json", "runtime-spec/good/spec-example.json", "runtime-spec/good/linux-rdma.json"] {
         let text = fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)).unwrap();

@@ -12,6 +12,7 @@ mod process;
 mod resources;
 mod seccomp;
 mod template;
+mod twins;
 mod update;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use serde_json::Value;
 pub(crate) use annotations::{Annotations, PREFIXES};
 pub(crate) use json::is_default;
 use json::{non_empty, object, or_default, unique_map};
+pub(crate) use twins::united;
 
 pub use linux::{Device, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset};
 pub use mounts::{IdMapping, Mount};
