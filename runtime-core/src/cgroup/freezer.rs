@@ -47,10 +47,9 @@ impl Freezer {
 
     /// Stops all processes, or none if they do not all stop in time.
     pub(super) fn freeze(&self) -> Result<(), Error> {
-        self.change(true).inspect_err(|_| {
-            if let Err(error) = self.request(false) {
-                log::warn!("a cgroup stays frozen: {error}");
-            }
+        self.change(true).inspect_err(|_| match self.request(false) {
+            Err(error) if !error.is_gone() => log::warn!("a cgroup stays frozen: {error}"),
+            _ => {}
         })
     }
 
@@ -193,4 +192,44 @@ impl Events {
 
 fn failed(action: &'static str, path: &Path, errno: Errno) -> Error {
     Error::Io { action, path: path.into(), errno }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// What was logged by all tests.
+    struct Lines(Mutex<String>);
+
+    impl log::Log for Lines {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            *self.0.lock().unwrap() += &format!("{}\n", record.args());
+        }
+
+        fn flush(&self) {}
+    }
+
+    static LINES: Lines = Lines(Mutex::new(String::new()));
+
+    /// systemd removes a cgroup as soon as it is empty, also while somebody stops what was in it.
+    #[test]
+    fn nothing_stays_frozen_in_a_cgroup_that_is_gone() {
+        log::set_logger(&LINES).unwrap();
+        log::set_max_level(log::LevelFilter::Warn);
+        let path = std::env::temp_dir().join(format!("corten-freezer-{}", std::process::id()));
+        for version in [Freezer::V1, Freezer::V2] {
+            std::fs::create_dir(&path).unwrap();
+            let freezer = version(Dir::any(&path));
+            std::fs::remove_dir(&path).unwrap();
+            assert!(freezer.freeze().unwrap_err().is_gone());
+        }
+        let lines = LINES.0.lock().unwrap();
+        assert!(!lines.contains("stays frozen"), "{lines}");
+    }
 }

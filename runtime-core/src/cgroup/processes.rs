@@ -61,8 +61,10 @@ fn is_process(thread: i32) -> bool {
 
 /// Sends SIGKILL to all processes, frozen ones too.
 pub(super) fn kill_all(own: &Saved) -> Result<(), Error> {
+    // This first: of what is gone by now no freezer is found either.
+    let unified = own.unified().map(Group::find).transpose()?.flatten();
     let freezer = Freezer::of(own)?;
-    if let Some(dir) = own.unified().map(Group::find).transpose()?.flatten() {
+    if let Some(dir) = unified {
         match (dir.write("cgroup.kill", "1"), &freezer) {
             // A threaded cgroup, which has threads but no processes.
             (Err(Error::Io { errno: Errno::EOPNOTSUPP, .. }), _) => {}
