@@ -267,21 +267,33 @@ fn refuse_depth(bytes: &[u8]) -> Result<(), ParseError> {
     if count_opens(bytes) <= MAX_DEPTH {
         return Ok(());
     }
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in bytes {
+    let mut depth = 0_usize;
+    let mut bytes = bytes.iter();
+    while let Some(byte) = bytes.next() {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => depth += 1,
-            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            b'[' | b'{' if depth == MAX_DEPTH => {
+                return Err(ParseError::Syntax(format!("values are nested deeper than {MAX_DEPTH}")));
+            }
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return Err(ParseError::Syntax(format!("values are nested deeper than {MAX_DEPTH}")));
         }
     }
     Ok(())
+}
+
+/// Goes on behind the quote that ends a string.
+fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => {
+                bytes.next();
+            }
+            _ => {}
+        }
+    }
 }
 
 /// How many `[` and `{` there are, eight bytes at a time: most documents have few, and are long for their strings.

@@ -1,5 +1,7 @@
 //! The ids of user namespaces: the ranges themselves, and whether the ids that a configuration uses lie in them.
 
+use std::fmt::Arguments;
+
 use super::report::Report;
 use crate::config::{IdMapping, Linux, Mount, Spec};
 
@@ -7,7 +9,7 @@ use crate::config::{IdMapping, Linux, Mount, Spec};
 const MOST: usize = 340;
 
 /// Judges the ranges of one id mapping.
-pub(super) fn ranges(mappings: &[IdMapping], at: &str, report: &mut Report) {
+pub(super) fn ranges(mappings: &[IdMapping], at: Arguments<'_>, report: &mut Report) {
     if mappings.len() > MOST {
         report.error(at, format!("{} ranges are more than the {MOST} that the kernel takes", mappings.len()));
     }
@@ -27,7 +29,7 @@ pub(super) fn ranges(mappings: &[IdMapping], at: &str, report: &mut Report) {
 
 fn overlaps(
     mappings: &[IdMapping],
-    at: &str,
+    at: Arguments<'_>,
     field: &str,
     first: impl Fn(&IdMapping) -> u32,
     report: &mut Report,

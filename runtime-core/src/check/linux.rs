@@ -10,8 +10,8 @@ pub(super) const MAX_MAJOR: i64 = (1 << 12) - 1;
 pub(super) const MAX_MINOR: i64 = (1 << 20) - 1;
 
 pub(super) fn check(linux: &Linux, report: &mut Report) {
-    id_maps::ranges(&linux.uid_mappings, "/linux/uidMappings", report);
-    id_maps::ranges(&linux.gid_mappings, "/linux/gidMappings", report);
+    id_maps::ranges(&linux.uid_mappings, format_args!("/linux/uidMappings"), report);
+    id_maps::ranges(&linux.gid_mappings, format_args!("/linux/gidMappings"), report);
     for (index, device) in linux.devices.iter().enumerate() {
         check_device(device, &format!("/linux/devices/{index}"), report);
     }

@@ -29,25 +29,25 @@ pub(super) fn check(mounts: &[Mount], list: &str, report: &mut Report) {
                 .error(format_args!("{at}/destination"), "only the first of the mounts can be the root")
                 .hint("give the root file system as the first mount, or as /root/path");
         }
-        id_maps::ranges(&mount.uid_mappings, &format!("{at}/uidMappings"), report);
-        id_maps::ranges(&mount.gid_mappings, &format!("{at}/gidMappings"), report);
+        id_maps::ranges(&mount.uid_mappings, format_args!("{at}/uidMappings"), report);
+        id_maps::ranges(&mount.gid_mappings, format_args!("{at}/gidMappings"), report);
     }
 }
 
 /// Options that mean something for one kind of mount alone.
 fn kinds(mount: &Mount, at: &str, report: &mut Report) {
-    let at = format!("{at}/options");
+    let pointer = || format!("{at}/options");
     let has = |word: &str| mount.options.iter().any(|option| option == word);
     let links = has("src-nofollow") || has("dest-nofollow");
     if (links || has("copy-symlink")) && !mount.is_bind() {
         report
-            .error(&at, "only a bind mount can have copy-symlink, src-nofollow and dest-nofollow")
+            .error(pointer(), "only a bind mount can have copy-symlink, src-nofollow and dest-nofollow")
             .hint("give the option bind or rbind");
     } else if links && has("copy-symlink") {
-        report.error(&at, "copy-symlink excludes src-nofollow and dest-nofollow");
+        report.error(pointer(), "copy-symlink excludes src-nofollow and dest-nofollow");
     }
     if has("tmpcopyup") && mount.typ.as_deref() != Some("tmpfs") {
-        report.error(&at, "only a tmpfs can have tmpcopyup");
+        report.error(pointer(), "only a tmpfs can have tmpcopyup");
     }
 }
 
@@ -64,17 +64,17 @@ fn settings(mount: &Mount, at: &str, report: &mut Report) {
 }
 
 fn destination(destination: &str, at: &str, report: &mut Report) {
-    let pointer = format!("{at}/destination");
-    report.length(&pointer, destination);
+    let pointer = || format!("{at}/destination");
+    report.length(format_args!("{at}/destination"), destination);
     if destination.is_empty() {
-        report.error(pointer, "the destination must not be empty");
+        report.error(pointer(), "the destination must not be empty");
     } else if has_parent(destination) {
         report
-            .error(pointer, format!("{} has a part `..`", quote(destination)))
+            .error(pointer(), format!("{} has a part `..`", quote(destination)))
             .hint("write the path without it");
     } else if !destination.starts_with('/') {
         report
-            .warning(pointer, format!("{} is not absolute and taken as relative to /", quote(destination)))
+            .warning(pointer(), format!("{} is not absolute and taken as relative to /", quote(destination)))
             .hint("relative destinations are deprecated");
     }
 }

@@ -155,7 +155,10 @@ impl<'a> Entry<'a> {
         let options = options::Options::parse(&mount.options);
         let target = clean(&mount.destination);
         // Some callers give the path on the host.
-        let target = root.and_then(|root| within(&target, root)).map_or(target.clone(), str::to_owned);
+        let target = match root.and_then(|root| within(&target, root)) {
+            Some(inside) => inside.to_owned(),
+            None => target,
+        };
         let entry = Self { mount, at, target, options };
         entry.consistent()?;
         Ok(entry)

@@ -2,15 +2,18 @@
 
 /// The path from the root, without empty parts, `.` and `..`.
 pub(super) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
+    let mut clean = String::with_capacity(path.len() + 1);
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
+            ".." => clean.truncate(clean.rfind('/').unwrap_or(0)),
+            part => {
+                clean.push('/');
+                clean.push_str(part);
+            }
         }
     }
-    format!("/{}", parts.join("/"))
+    if clean.is_empty() { "/".to_owned() } else { clean }
 }
 
 /// Whether a clean path lies below a clean directory.
