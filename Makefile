@@ -36,8 +36,9 @@ EXPECTED = $(patsubst %,$(TABLES)/%.$(notdir $(RUNTIME)).tsv,$(HOST_SUITES:%=%.h
 
 .PHONY: release glibc aarch64 demo test list-tests root deps lint unit instructions integration tests suites runtime-tools machine conformance peers bench bench-machine install clean
 
+# With its functions in the order of their use where GNU's linker makes it.
 release:
-	$(FLAGS) cargo build --release --locked --target $(TARGET) -p corten
+	$(FLAGS) $(if $(filter x86_64-%-musl,$(TARGET)),CORTEN_LAYOUT=1) cargo build --release --locked --target $(TARGET) -p corten
 
 glibc:
 	RUSTFLAGS="$(STATIC_GLIBC)" cargo build --release --locked --target $(HOST) -p corten

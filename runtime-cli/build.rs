@@ -8,9 +8,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let layout = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("layout.ld");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", layout.display());
-    // For the static binary as the C compiler links it; other linkers may not take such a script, and need none.
-    if env::var("CARGO_CFG_TARGET_ENV")? == "musl" && env::var_os("RUSTC_LINKER").is_none() {
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", layout.display());
+    println!("cargo::rerun-if-env-changed=CORTEN_LAYOUT");
+    // Asked for by `make release` alone: not every linker takes such a script, and nothing but speed is lost without it.
+    if env::var_os("CORTEN_LAYOUT").is_some() {
+        for word in ["-T", &layout.display().to_string()] {
+            println!("cargo::rustc-link-arg-bins=-Xlinker");
+            println!("cargo::rustc-link-arg-bins={word}");
+        }
     }
     Ok(())
 }

@@ -37,6 +37,7 @@ fn the_runtimes_own_file_never_enters() {
         c.exec(["/proc/self/exe"]);
     }
     let seen = c.output().stdout();
+    assert!(seen.contains("busybox"), "nothing was seen: {seen}");
     c.force_delete();
     let own = t.program().to_str().unwrap();
     for line in seen.lines() {
@@ -51,7 +52,7 @@ fn the_runtimes_own_file_never_enters() {
 fn descriptors_of_the_caller_lead_nowhere() {
     let t = sandbox!();
     let canaries = Canaries::new(&t);
-    let open: String = (3..16).map(|fd| format!("exec {fd}</; ")).filter(|_| true).take(7).collect();
+    let open: String = (3..12).map(|fd| format!("exec {fd}</; ")).collect();
     let open = open.trim_end_matches("; ");
     let mut bundle = t.bundle();
     for fd in 3..16 {

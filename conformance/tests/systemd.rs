@@ -137,7 +137,7 @@ fn limits_that_systemd_does_not_know_survive_an_update() {
     t.assert_clean();
 }
 
-/// systemd has a part of the hierarchies of version 1, and removes what it finds empty in the others.
+/// The kernel refuses a weight that comes after: it is left out, with a warning.
 #[test]
 fn an_idle_scope_has_no_weight() {
     let t = sandbox!();
@@ -159,6 +159,7 @@ fn an_idle_scope_has_no_weight() {
     t.assert_clean();
 }
 
+/// systemd has a part of the hierarchies of version 1, and removes what it finds empty in the others.
 #[test]
 fn a_scope_of_version_1() {
     let t = sandbox!();
