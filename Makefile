@@ -4,6 +4,7 @@
 #   make demo       a container that shows what it sees
 #   make test       all tests; CI makes the builds of a release too
 #   make conformance   third parties' suites and the engines, with corten or RUNTIME=PATH (hours)
+#   make peers      the newest crun, for the next
 #   make bench      corten beside the installed peers, and beside the newest crun after `make peers`
 #   make bench-machine   the same in the virtual machine
 #   make install    to $(PREFIX)/bin
@@ -59,7 +60,7 @@ list-tests:
 	@echo $(TESTS)
 
 root:
-	@[ "$$(id -u)" = 0 ] || { echo "this part of the tests needs root: the suites and the virtual machine" >&2; exit 1; }
+	@[ "$$(id -u)" = 0 ] || { echo "this needs root: the suites, the benchmark and the virtual machine" >&2; exit 1; }
 
 lint:
 	cargo fmt --all --check
@@ -121,8 +122,8 @@ conformance: root release deps suites tests
 peers: root deps
 	benches/peers $(SUITES)
 
-bench: release
-	benches/run
+bench: root release deps
+	CORTEN=$(abspath $(CORTEN)) benches/run
 
 # With real limits and all controllers; few rounds, since the machine is slow. RESULTS.md shows it beside what `bench` measured.
 bench-machine: root release deps

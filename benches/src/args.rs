@@ -17,7 +17,8 @@ usage: run [OPTION]... [NAME=PATH]...
 
   NAME=PATH        the programs to time; without any: those of corten, crun, crun-static, runc and youki in PATH
   --view v1|v2     one view of cgroups only; v2 on a host of version 1 is a private mount namespace
-  --long           100 rounds, and the largest crowds, in ten: some twenty minutes. Without it the whole takes about ten
+  --long           100 rounds of the cases that targets rest on, and the largest crowds: 25 minutes at most.
+                   Without it the whole takes about ten
   --rounds N       how often each is timed, in turn (25); a case whose rounds take long has a part of that
   --rest MS        the pause before each command in the second pace (30)
   --cases A,B      these cases only, the largest too; `--cases help` lists them

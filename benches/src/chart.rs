@@ -7,7 +7,8 @@ use crate::report::short;
 use crate::results::{Cell, Pace, Row, Section};
 
 /// The rows shown.
-const SHOWN: [&str; 6] = ["run", "create + start + delete", "exec", "state", "kill", "list, 100 containers"];
+const SHOWN: [&str; 6] =
+    ["run", "create + start + end + delete", "exec", "state", "kill", "list, 100 containers"];
 
 /// The colours of the programs in the order of the results.
 const COLOURS: [RGBColor; 7] = [

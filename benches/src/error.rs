@@ -17,6 +17,9 @@ pub(crate) enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The user has stopped the benchmark.
+    #[error("stopped")]
+    Stopped,
     /// A measured program failed: its own last words.
     #[error("{0}")]
     Failed(String),

@@ -25,6 +25,8 @@ pub(crate) struct Lab {
     pub(crate) hierarchies: Vec<Hierarchy>,
     pub(crate) rest: Duration,
     pub(crate) rounds: usize,
+    /// The rounds are those of `--long`.
+    pub(crate) long: bool,
     /// The `linux.seccomp` of the case run-seccomp.
     pub(crate) seccomp: Option<Value>,
 }
@@ -33,7 +35,8 @@ impl Lab {
     /// Prepares the directory and the cgroups, in a view that has been entered.
     pub(crate) fn new(dir: PathBuf, view: View, rest: Duration, rounds: usize) -> Result<Self> {
         let group = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let lab = Self { dir, group, hierarchies: view.hierarchies()?, rest, rounds, seccomp: None };
+        let lab =
+            Self { dir, group, hierarchies: view.hierarchies()?, rest, rounds, long: false, seccomp: None };
         lab.make_rootfs()?;
         fs::create_dir(lab.source()).at(lab.source())?;
         lab.make_state()?;

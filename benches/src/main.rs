@@ -39,6 +39,7 @@ mod view;
 use args::{Args, HELP};
 use error::{At, Error, Result};
 use results::Section;
+use subject::OURS;
 use view::View;
 
 fn main() -> ExitCode {
@@ -63,7 +64,7 @@ fn go(words: Vec<OsString>) -> Result<()> {
     }
     measure::check_names(&args.cases)?;
     if let Some(path) = &args.from {
-        return report(&args, &sections(path)?);
+        return report::write(&args.out, &sections(path)?, &elsewhere(&args)?);
     }
     if !geteuid().is_root() {
         return Err(Error::Usage("the benchmark needs root".into()));
@@ -87,23 +88,34 @@ fn orchestrate(args: &Args, words: &[OsString]) -> Result<()> {
         Some(view) => vec![view],
         None => available,
     };
+    if args.subjects.is_empty() && lab::find_program(OURS).is_none() {
+        return Err(Error::Usage(format!("no {OURS} found: build it by `make`, or name one: {OURS}=PATH")));
+    }
+    let also = elsewhere(args)?;
     // Orphaned containers come to this process, which reaps them.
     set_child_subreaper(true).at("the role of a subreaper")?;
     pass_on_signals()?;
-    let mut measured = Vec::new();
+    let (mut measured, mut failed) = (Vec::new(), Vec::new());
     for view in views {
         let dir = env::temp_dir().join(format!("corten-bench.{}", std::process::id()));
         let section = measure_apart(words, view, &dir);
         lab::sweep(&dir);
-        measured.push(section?);
+        match section {
+            Ok(section) => measured.push(section),
+            Err(Error::Stopped) => return Err(Error::Stopped),
+            Err(e) => failed.push(e.to_string()),
+        }
     }
-    report(args, &measured)
+    if !measured.is_empty() {
+        report::write(&args.out, &measured, &also)?;
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Error::Failed(failed.join("; "))) }
 }
 
-/// Writes the report of what was measured here, and of what other machines have.
-fn report(args: &Args, measured: &[Section]) -> Result<()> {
+/// What other machines have measured.
+fn elsewhere(args: &Args) -> Result<Vec<Section>> {
     let also: Vec<Vec<Section>> = args.also.iter().map(|path| sections(path)).collect::<Result<_>>()?;
-    report::write(&args.out, measured, &also.into_iter().flatten().collect::<Vec<_>>())
+    Ok(also.into_iter().flatten().collect())
 }
 
 /// Reads a `results.json`.
@@ -145,8 +157,10 @@ fn measure_apart(words: &[OsString], view: View, dir: &Path) -> Result<Section> 
     MEASURING.store(pid.as_raw(), Ordering::Relaxed);
     let status = reap_until(pid);
     MEASURING.store(0, Ordering::Relaxed);
-    if status? != WaitStatus::Exited(pid, 0) {
-        return Err(Error::Failed(format!("the view {} was not measured", view.name())));
+    match status? {
+        WaitStatus::Exited(_, 0) => {}
+        WaitStatus::Signaled(_, signal, _) if stops().contains(signal) => return Err(Error::Stopped),
+        _ => return Err(Error::Failed(format!("the view {} was not measured", view.name()))),
     }
     let path = dir.join("section.json");
     let text = fs::read(&path).at(&path)?;

@@ -35,6 +35,7 @@ pub(crate) fn section(args: &Args, dir: &Path) -> Result<()> {
     let view = args.view.unwrap_or(View::V1);
     view.enter()?;
     let mut lab = Lab::new(dir.to_owned(), view, args.rest, args.rounds)?;
+    lab.long = args.long;
     if let Some(path) = &args.seccomp {
         lab.seccomp = Some(serde_json::from_slice(&fs::read(path).at(path)?).at(path)?);
     }

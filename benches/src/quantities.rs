@@ -41,13 +41,13 @@ fn row(name: &str, unit: Unit, subjects: &[&Subject], measure: impl Fn(&Subject)
     Row { name: name.to_owned(), pace: None, unit, cells }
 }
 
-/// `run` of `true` by 1, 2, 4 and 8 at once, in slices of half a second, the programs in turn.
+/// `run` of `true` by 1, 2, 4 and 8 at once, in five slices of half a second, the programs in turn.
 fn throughput(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
-    let slices = (lab.rounds / 20).clamp(1, 5);
+    let mut subjects = subjects.to_vec();
     let at_once = |threads: usize| {
         let mut rates: BTreeMap<&str, Result<Vec<f64>>> = BTreeMap::new();
-        for _ in 0..slices {
-            for subject in subjects {
+        for _ in 0..5 {
+            for subject in &subjects {
                 let rates = rates.entry(&subject.name).or_insert_with(|| Ok(Vec::new()));
                 let Ok(list) = rates else { continue };
                 match rate(lab, subject, threads) {
@@ -55,6 +55,7 @@ fn throughput(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
                     Err(e) => *rates = Err(e),
                 }
             }
+            subjects.rotate_left(1);
         }
         let cell = |rates| match rates {
             Ok(rates) => median(rates).map_or_else(|| Cell::None("no slice".into()), Cell::Number),
@@ -206,7 +207,8 @@ fn lowest_limit(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
         if !runs(high)? {
             return Err(Error::Failed("does not run with 64 MiB".into()));
         }
-        while high - low > (high / 16).max(16) {
+        // In steps of a page where it is low enough for that to be a difference.
+        while high - low > if high > 512 { high / 16 } else { 4 } {
             let middle = (low + high) / 2 / 4 * 4;
             if runs(middle)? { high = middle } else { low = middle }
         }

@@ -1,6 +1,6 @@
 //! `results.json`, `RESULTS.md` and `results.svg`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,8 @@ const INTRODUCTION: &str = "\
 
 Written by `make bench` (`benches/run`). *floor* is a C program that does the least kernel work for the same container, with
 neither config nor state; for `state` and `kill` it only starts and ends. `create`, `start` and `delete` are of a container that
-sleeps; `run` and `exec` run `true` to its end.
+sleeps; `run` and `exec` run `true` to its end. In `delete --force` crun sleeps 10 ms and runc 100 ms, to let the payload end;
+`create + start + end + delete` has no such sleep: the payload is `true`, its end is waited for outside the time, `delete` is plain.
 
 Times are milliseconds of whole commands as their caller sees them: median (minimum, 95th percentile). The programs take turns in
 one run, so that ratios can be trusted more than the absolute figures of a machine that has other work.
@@ -124,7 +125,7 @@ impl Figure {
 }
 
 /// A cell without a figure.
-const GAP: &str = "–";
+pub(crate) const GAP: &str = "–";
 
 /// A table of programs by rows, with the ratios that say something, and the reasons for its gaps.
 fn table(section: &Section, title: &str, rows: &[&Row], figure: Figure) -> String {
@@ -144,18 +145,42 @@ fn table(section: &Section, title: &str, rows: &[&Row], figure: Figure) -> Strin
             subjects.iter().map(|name| (*name).to_owned()).chain(ratio_titles).collect();
         let _ = writeln!(text, "| | {} |\n|---{}|", titles.join(" | "), "|--:".repeat(titles.len()));
     }
+    let mut fewer = false;
     for row in rows.iter().filter(|row| subjects.iter().any(|name| filled(row, name))) {
+        let samples = other_samples(row, section.rounds);
+        fewer |= !samples.is_empty();
         let show =
             |name: &&str| row.cells.get(*name).map_or_else(|| GAP.to_owned(), |cell| figure.show(cell));
         let ratios = pairs.iter().map(|pair| figure.ratio(row, *pair));
         let cells: Vec<String> = subjects.iter().map(show).chain(ratios).collect();
-        let _ = writeln!(text, "| {} | {} |", row.name, cells.join(" | "));
+        let _ = writeln!(text, "| {}{samples} | {} |", row.name, cells.join(" | "));
+    }
+    if fewer {
+        let _ = writeln!(
+            text,
+            "\nn: samples of each program, where these are not the {} rounds.",
+            section.rounds
+        );
     }
     let reasons: Vec<String> = rows.iter().filter_map(|row| gaps(row)).collect();
     if figure == Figure::Wall && !reasons.is_empty() {
         let _ = writeln!(text, "\nNot measured:\n{}", reasons.join("\n"));
     }
     text
+}
+
+/// How many samples a row has for each program, where these are not one for each round.
+fn other_samples(row: &Row, rounds: usize) -> String {
+    let counts = row.cells.values().filter_map(|cell| match cell {
+        Cell::Times(times) => Some(times.n),
+        _ => None,
+    });
+    let counts: BTreeSet<usize> = counts.collect();
+    match (counts.first(), counts.last()) {
+        (Some(least), Some(most)) if least < most => format!(" (n={least} to {most})"),
+        (Some(n), _) if *n != rounds => format!(" (n={n})"),
+        _ => String::new(),
+    }
 }
 
 /// What is missing in a row, and why.
@@ -172,7 +197,7 @@ fn gaps(row: &Row) -> Option<String> {
 }
 
 /// The beginning of a message that may be long.
-fn shortened(message: &str) -> String {
+pub(crate) fn shortened(message: &str) -> String {
     let line = message.replace('\n', " ");
     match line.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
@@ -212,6 +237,20 @@ mod tests {
         assert_eq!(ratio_pairs(&["floor", "corten", "runc"]), [("corten", "floor"), ("corten", "runc")]);
         assert_eq!(ratio_pairs(&["floor", "crun", "runc"]), [("crun", "floor"), ("runc", "floor")]);
         assert_eq!(ratio_pairs(&["runc"]), []);
+    }
+
+    #[test]
+    fn samples_that_are_not_the_rounds_are_told() {
+        let row = |counts: &[usize]| -> Row {
+            let times = |n: &usize| Cell::Times(Times { n: *n, median: 1.0, min: 1.0, p95: 1.0, cpu: 1.0 });
+            let cells = counts.iter().enumerate().map(|(name, n)| (name.to_string(), times(n))).collect();
+            Row { name: "run".into(), pace: None, unit: Unit::Command, cells }
+        };
+        let told = |counts: &[usize]| other_samples(&row(counts), 25);
+        assert_eq!(
+            [told(&[25, 25]), told(&[13, 13]), told(&[4, 25]), told(&[])],
+            ["", " (n=13)", " (n=4 to 25)", ""]
+        );
     }
 
     #[test]
