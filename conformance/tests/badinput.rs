@@ -391,6 +391,11 @@ fn an_unknown_field_is_ignored_unless_strict() {
     assert!(debug.stderr().contains("/linux/ofTheFuture"), "{}", debug.report());
     let strict = t.on_bundle(["run", "--strict"], &bundle, &t.id()).run();
     strict.fails_with(1, "/linux/ofTheFuture");
+    // One that is read, as Go's reader would.
+    let mut bundle = t.bundle();
+    bundle.args(["hostname"]).remove("/hostname").set("/HostName", "other");
+    assert_eq!(t.run(&bundle).ok(), "other\n");
+    t.on_bundle(["run", "--strict"], &bundle, &t.id()).run().fails_with(1, "/HostName: not a field");
     t.assert_clean();
 }
 

@@ -53,7 +53,7 @@ fn hooks() {
     ran.sort();
     expected.sort();
     assert_eq!(ran, expected);
-    for other in ["ofTheFuture", "preStart", "create", "createruntime", "postCreate", "start", "preStop"] {
+    for other in ["ofTheFuture", "beforeStart", "create", "postCreate", "start", "preStop"] {
         assert!(!expected.iter().any(|kind| kind == other));
         let hook =
             json!({"path": "/bin/sh", "args": ["sh", "-c", format!("touch '{}'", t.path("ran").display())]});

@@ -381,7 +381,7 @@ fn the_config_may_be_outside_the_bundle() {
     assert!(with(&["plan"], "other.json", &[]).ok().contains("elsewhere"));
 
     fs::write(&config, bundle.set("/typo", 1).config().to_string()).unwrap();
-    with(&["run", "--strict"], "other.json", &[&t.id()]).fails_with(1, "/typo: unknown field");
+    with(&["run", "--strict"], "other.json", &[&t.id()]).fails_with(1, "/typo: not a field");
     with(&["run"], "nowhere.json", &[&t.id()]).fails_with(1, "nowhere.json: no such file or directory");
     t.assert_clean();
 }

@@ -165,6 +165,39 @@ fn mounts() {
     }
 }
 
+/// A document with an object in two spellings is written anew: once, whatever else it holds.
+#[test]
+fn an_object_in_two_spellings() {
+    corten_only!();
+    let t = sandbox!();
+    let bundle = t.bundle();
+    let config = bundle.config().to_string();
+    let with = |members: &str| config.replacen('{', &format!("{{{members},\"Process\":{{}},"), 1);
+    let many: Vec<String> = (0..80_000).map(|number| format!("\"a{number}\":\"\"")).collect();
+    let objects: Vec<String> =
+        (0..20_000).map(|number| format!("\"a{number}\":{{}},\"A{number}\":{{}}")).collect();
+    let deep = "{\"a\":".repeat(120) + "\"" + &"x".repeat(15 << 20) + "\"" + &"}".repeat(120);
+    for (what, members) in [
+        ("annotations", format!("\"annotations\":{{{}}}", many.join(","))),
+        ("unknown objects", objects.join(",")),
+        ("a deep object", format!("\"windows\":{deep}")),
+        ("a deep unknown object", format!("\"future\":{deep}")),
+    ] {
+        bundle.write_bytes(with(&members).as_bytes());
+        let check = t.runtime(["check", "--bundle", bundle.dir().to_str().unwrap()]);
+        let output = check.after(MEMORY).limit(time()).run();
+        output.ok();
+        bundle.write_bytes(with(&format!("{members},\"process\":{{}}")).as_bytes());
+        let output = t
+            .runtime(["create", "--bundle", bundle.dir().to_str().unwrap(), &t.id()])
+            .after(MEMORY)
+            .limit(time())
+            .run();
+        assert!(output.fails(1).contains("duplicate field `process`"), "{what}: {}", output.report());
+    }
+    t.assert_clean();
+}
+
 #[test]
 fn depth() {
     corten_only!();

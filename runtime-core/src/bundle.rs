@@ -1,16 +1,17 @@
 //! A bundle: a directory with a `config.json` and the files that it speaks of.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::config::{Mount, Process, Resources, Spec, united};
+use crate::config::{Mount, Process, Resources, Spec, exactly, united};
 use crate::error::io_text;
 use crate::pointer;
 
@@ -186,16 +187,27 @@ pub fn parse_resources(bytes: &[u8]) -> Result<Resources, ParseError> {
     parse(bytes)
 }
 
-/// JSON pointers of the fields of a `config.json` that this runtime does not know.
+/// JSON pointers of the fields of a `config.json` that the specification does not know, sorted: those that are ignored, and
+/// those that are read as the field that has their name in another case.
 pub fn unknown_fields(bytes: &[u8]) -> Result<Vec<String>, ParseError> {
-    let text = str::from_utf8(bytes).map_err(|error| ParseError::NotUtf8(error.valid_up_to()))?;
-    let list = |text: &str| {
-        let mut unknown = Vec::new();
-        let mut reader = serde_json::Deserializer::from_str(text);
-        serde_ignored::deserialize::<_, _, Spec>(&mut reader, |path| unknown.push(pointer::of_ignored(&path)))
-            .map(|_| unknown)
-    };
-    read_united(text, list).map_err(|error| ParseError::Syntax(error.to_string()))
+    let text = document(bytes)?;
+    let mut unknown = BTreeSet::new();
+    read_united::<Spec, _>(text, |text| {
+        unknown.clear();
+        ignored(text, &mut unknown)
+    })?;
+    // May end at a required field that is there in another case: this one has been listed by then.
+    let _ = exactly(|| ignored(text, &mut unknown));
+    Ok(unknown.into_iter().collect())
+}
+
+/// Adds the fields that nothing reads.
+fn ignored(text: &str, unknown: &mut BTreeSet<String>) -> serde_json::Result<()> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    serde_ignored::deserialize::<_, _, Spec>(&mut reader, |path| {
+        unknown.insert(pointer::of_ignored(&path));
+    })?;
+    reader.end()
 }
 
 /// Reads a regular file, up to one byte more than is allowed.
@@ -213,36 +225,65 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Reads one document of a type that is part of the configuration.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParseError> {
+    let text = document(bytes)?;
+    let value = read_united::<T, _>(text, |text| serde_json::from_str(text))?;
+    refuse_nul(text)?;
+    Ok(value)
+}
+
+/// The text of a document that is not too large in any direction.
+fn document(bytes: &[u8]) -> Result<&str, ParseError> {
     if bytes.len() > MAX_SIZE {
         return Err(ParseError::TooLarge);
     }
     let text = str::from_utf8(bytes).map_err(|error| ParseError::NotUtf8(error.valid_up_to()))?;
     refuse_depth(bytes)?;
-    let value =
-        read_united(text, |text| serde_json::from_str(text)).map_err(|error| explain::<T>(text, error))?;
-    refuse_nul(text)?;
-    Ok(value)
+    Ok(text)
 }
 
-/// Reads a document; where a field stands twice, once more with the objects as one that are there in two spellings.
-fn read_united<T>(text: &str, read: impl Fn(&str) -> serde_json::Result<T>) -> serde_json::Result<T> {
-    read(text).or_else(|error| match united(text, &error).map(|text| read(&text)) {
-        Some(Ok(value)) => Ok(value),
-        Some(Err(_)) | None => Err(error),
+/// Reads a document of type `T`; where a field stands twice, once more with the structures as one that are there in two spellings.
+fn read_united<T: DeserializeOwned, R>(
+    text: &str,
+    mut read: impl FnMut(&str) -> serde_json::Result<R>,
+) -> Result<R, ParseError> {
+    read(text).or_else(|error| read_again::<T, R>(text, &error, read))
+}
+
+#[cold]
+fn read_again<T: DeserializeOwned, R>(
+    text: &str,
+    error: &serde_json::Error,
+    mut read: impl FnMut(&str) -> serde_json::Result<R>,
+) -> Result<R, ParseError> {
+    let complaint = error.to_string();
+    if !complaint.starts_with("duplicate field") {
+        return Err(explain::<T>(text, error, complaint));
+    }
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+        return Err(ParseError::Syntax(error.to_string()));
+    }
+    let Some(text) = united::<T>(text) else {
+        return Err(explain::<T>(text, error, complaint));
+    };
+    read(&text).map_err(|error| {
+        let message = error.to_string();
+        // The place is none of the file's.
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        explain::<T>(&text, &error, message.strip_suffix(&place).unwrap_or(&message).to_owned())
     })
 }
 
 /// Reads a faulty document once more, keeping track of the place: too dear for every document.
-fn explain<T: DeserializeOwned>(text: &str, error: serde_json::Error) -> ParseError {
+fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error, message: String) -> ParseError {
     if !error.is_data() {
-        return ParseError::Syntax(error.to_string());
+        return ParseError::Syntax(message);
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     let pointer = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
         Ok(_) => String::new(),
         Err(error) => pointer::of_error(error.path()),
     };
-    ParseError::Value { pointer, message: shorten(error.to_string()) }
+    ParseError::Value { pointer, message: shorten(message) }
 }
 
 /// A message may quote a value as long as the document; its two ends say what matters.

@@ -200,7 +200,43 @@ fn unknown_fields_are_listed() {
         "linux": {"sysctl": {"any": "1"}, "resources": {"pids": {"limit": 1, "a/b": 2}}}
     }"#;
     let unknown = unknown_fields(document).unwrap();
-    assert_eq!(unknown, ["/future", "/mounts/0/x", "/linux/resources/pids/a~1b"]);
+    assert_eq!(unknown, ["/future", "/linux/resources/pids/a~1b", "/mounts/0/x"]);
+}
+
+/// Fields that are read all the same, and what is ignored below them.
+#[test]
+fn keys_in_another_case_are_listed() {
+    for (document, expected) in [
+        (r#"{"HostName": "a", "hooks": {}}"#, &["/HostName"][..]),
+        (r#"{"Linux": {"x": 1, "resources": {"CPU": {"QUOTA": 1}}}}"#, &["/Linux", "/Linux/x"]),
+        (
+            r#"{"linux": {"resources": {"cpu": {"shares": 5}, "CPU": {"quota": 1}}}}"#,
+            &["/linux/resources/CPU"],
+        ),
+        // A field that must be there.
+        (
+            r#"{"process": {"rlimits": [{"type": "RLIMIT_CPU", "Soft": 1, "hard": 1}]}}"#,
+            &["/process/rlimits/0/Soft"],
+        ),
+        (r#"{"annotations": {"CPU": "1", "cpu": "1"}, "windows": {"CPU": 1, "cpu": 2}}"#, &[]),
+    ] {
+        assert_eq!(unknown_fields(document.as_bytes()).unwrap(), expected, "{document}");
+    }
+}
+
+#[test]
+fn fields_are_listed_of_a_document_that_can_be_read() {
+    let deep = format!("{{\"future\": {}{}}}", "[".repeat(128), "]".repeat(128));
+    for document in [
+        &b"\xff"[..],
+        b"{} {}",
+        b"{\"root\": {\"path\": 1}}",
+        b"{\"hostname\": \"\", \"hostname\": \"\"}",
+        &[b' '; MAX_SIZE + 1],
+        deep.as_bytes(),
+    ] {
+        assert_eq!(unknown_fields(document).unwrap_err(), parse_spec(document).unwrap_err());
+    }
 }
 
 /// The same document with each key of an object in capital letters; what a map holds has keys of its own.
@@ -231,8 +267,6 @@ fn keys_are_read_in_any_case() {
         let document = shouted(&serde_json::from_slice(&text).unwrap());
         let bytes = serde_json::to_vec(&document).unwrap();
         assert_eq!(parse_spec(&bytes).unwrap(), parse_spec(&text).unwrap(), "{name}");
-        let unknown = unknown_fields(&text).unwrap().join(" ");
-        assert_eq!(unknown_fields(&bytes).unwrap().join(" "), unknown.to_uppercase(), "{name}");
         assert_eq!(serde_json::from_value::<Spec>(document).unwrap(), parse_spec(&text).unwrap(), "{name}");
     }
     let resources = parse_resources(
@@ -258,20 +292,85 @@ fn an_object_in_two_spellings_is_one() {
     ] {
         let text = spec(twins);
         assert_eq!(parse_spec(text.as_bytes()).unwrap(), parse_spec(one.as_bytes()).unwrap(), "{twins}");
-        assert_eq!(unknown_fields(text.as_bytes()).unwrap(), ["/a"], "{twins}");
     }
     let both = r#"{"Linux": {"resources": {}}, "linux": {"Resources": {"pids": {"limit": 1}}}}"#;
     let one = r#"{"linux": {"resources": {"pids": {"limit": 1}}}}"#;
     assert_eq!(parse_spec(both.as_bytes()).unwrap(), parse_spec(one.as_bytes()).unwrap());
+    // Each structure that a structure has; what nobody reads stays as it is.
+    let document = |wrap: &dyn Fn(&str) -> String| {
+        let user = wrap(r#""user": {"uid": 1}"#);
+        format!(
+            r#"{{"linux": {{{}, {}, {}}}, "process": {{{user}}}, "windows": {{"a": {{"b": 1}}, "A": {{"b": 1}}}}}}"#,
+            wrap(r#""intelRdt": {"schemata": ["a"]}"#),
+            wrap(r#""seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}"#),
+            wrap(r#""memoryPolicy": {"mode": "a"}"#),
+        )
+    };
+    let shout = |member: &str| {
+        let (key, _) = member.split_once(": ").unwrap();
+        format!("{member}, {}: {{}}", key.to_uppercase())
+    };
+    let (plain, twins) = (document(&str::to_owned), document(&shout));
+    assert_eq!(parse_spec(twins.as_bytes()).unwrap(), parse_spec(plain.as_bytes()).unwrap());
+}
+
+#[test]
+fn what_two_spellings_cannot_say() {
+    let cpu = |text: &str| parse_resources(text.as_bytes()).unwrap_err();
     for refused in [
         r#"{"cpu": {"shares": 5}, "cpu": {"cpus": "0"}}"#,
-        r#"{"cpu": {"shares": 5}, "CPU": {"Shares": 5}}"#,
         r#"{"cpu": {"shares": 5}, "CPU": null}"#,
         r#"{"cpu": {}, "CPU": {}, "pids": {}, "pids": {}}"#,
+        r#"{"CPU": {"shares": 5}, "cpu": {"cpus": "0"}, "cpu": {}}"#,
+        r#"{"cpu": {}, "CPU": {"shares": 5}, "CPU": {"cpus": "0"}}"#,
+        r#"{"cpu": {}, "CPU": {"shares": 5}, "cpu": {"cpus": "0"}}"#,
+        r#"{"CPU": {}, "cpu": {"shares": 5}, "\u0063pu": {"cpus": "0"}}"#,
         r#"{"devices": [], "Devices": []}"#,
     ] {
-        let error = parse_resources(refused.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains("duplicate field"), "{refused}: {error}");
+        let error = cpu(refused);
+        assert_eq!(error.pointer(), Some(""), "{refused}: {error}");
+        assert!(error.to_string().contains("duplicate field"), "{refused}: {error}");
+    }
+    for (document, pointer, text) in [
+        (
+            r#"{"linux": {"resources": {"cpu": {"shares": 5}, "CPU": {"quota": "x"}}}}"#,
+            "/linux/resources/cpu/quota",
+            "expected i64",
+        ),
+        (
+            r#"{"linux": {"resources": {"cpu": {}, "CPU": {}, "memory": {"limit": "x"}}}}"#,
+            "/linux/resources/memory/limit",
+            "expected i64",
+        ),
+        (
+            r#"{"linux": {"resources": {"cpu": {"shares": 5}, "CPU": {"Shares": 6}}}}"#,
+            "/linux/resources/cpu",
+            "duplicate field `shares`",
+        ),
+        (
+            r#"{"linux": {"resources": {"cpu": {}, "CPU": {}, "pids": {}, "pids": {}}}}"#,
+            "/linux/resources",
+            "duplicate field `pids`",
+        ),
+        (
+            r#"{"Process": {"cwd": "/"}, "process": {"args": []}, "hostname": 5}"#,
+            "/hostname",
+            "expected a string",
+        ),
+        (
+            r#"{"linux": {"Resources": {}, "resources": {"rdma": {"a": {}, "a": {}}}}}"#,
+            "/linux/resources/rdma",
+            "duplicate key `a`",
+        ),
+    ] {
+        let error = parse_spec(document.as_bytes()).unwrap_err();
+        assert_eq!(error.pointer(), Some(pointer), "{document}: {error}");
+        let error = error.to_string();
+        assert!(error.contains(text) && !error.contains(" line "), "{document}: {error}");
+    }
+    for behind in ["x", "{}", "]"] {
+        let error = cpu(&format!("{{\"cpu\": {{}}, \"CPU\": {{}}}}{behind}"));
+        assert!(matches!(&error, ParseError::Syntax(text) if text.contains("trailing")), "{error:?}");
     }
 }
 

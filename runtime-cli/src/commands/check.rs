@@ -51,8 +51,10 @@ fn findings(flags: &Matches) -> Result<Vec<Finding>, Failure> {
     let unknown = strict::unknown(&config_file(flags))?.into_iter().map(|pointer| Finding {
         pointer,
         severity: Severity::Warning,
-        message: "unknown field, ignored".to_owned(),
-        hint: Some("see the specification for the fields there are".to_owned()),
+        message: strict::UNKNOWN.to_owned(),
+        hint: Some(
+            "see the specification for the fields there are, and the case of their letters".to_owned(),
+        ),
     });
     Ok(check::check(&bundle.spec).into_iter().chain(unknown).collect())
 }

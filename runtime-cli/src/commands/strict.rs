@@ -12,7 +12,11 @@ use crate::failure::Failure;
 use crate::flags::Matches;
 use crate::flags::table::STRICT;
 
-/// Refuses a bundle with fields that are unknown or without effect if `--strict` is given, else mentions the unknown ones.
+/// What is said of a field that the specification does not have, at least not in this case of its letters.
+pub(super) const UNKNOWN: &str = "not a field of the specification";
+
+/// Refuses a bundle with fields that are unknown or without effect if `--strict` is given, else mentions the
+/// unknown ones.
 pub(super) fn enforce(bundle: &Bundle, flags: &Matches) -> Result<(), Failure> {
     let strict = flags.is_set(&STRICT);
     if !strict && !::log::log_enabled!(::log::Level::Debug) {
@@ -20,10 +24,11 @@ pub(super) fn enforce(bundle: &Bundle, flags: &Matches) -> Result<(), Failure> {
     }
     for pointer in unknown(&config_file(flags))? {
         if strict {
-            return Err(Failure::new(format!("{pointer}: unknown field, refused by --strict"))
-                .pointer(Some(&pointer)));
+            return Err(
+                Failure::new(format!("{pointer}: {UNKNOWN}, refused by --strict")).pointer(Some(&pointer))
+            );
         }
-        ::log::debug!("{pointer}: unknown field, ignored");
+        ::log::debug!("{pointer}: {UNKNOWN}");
     }
     match check::check(&bundle.spec).first() {
         Some(finding) if strict => Err(Failure::new(finding.to_string()).pointer(Some(&finding.pointer))),

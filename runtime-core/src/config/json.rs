@@ -1,8 +1,9 @@
 //! How JSON values become fields: an object is never written as a list; a key means the field that it names, if need be
-//! in other letters' case; `null` counts as absent, and so does an empty string where only a name makes sense; a key
+//! in another case of its ASCII letters; `null` counts as absent, and so does an empty string where only a name makes sense; a key
 //! that stands twice in a map is an error.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
@@ -29,6 +30,24 @@ macro_rules! object {
     )+};
 }
 pub(super) use object;
+
+thread_local! {
+    /// Whether a key must be the name of its field as it stands, see [`exactly`].
+    static EXACT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Reads with keys in another case as unknown ones.
+pub(crate) fn exactly<T>(read: impl FnOnce() -> T) -> T {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            EXACT.set(false);
+        }
+    }
+    EXACT.set(true);
+    let _reset = Reset;
+    read()
+}
 
 /// Asks for a map where derived code asks for a structure, and shows it as [`Fields`].
 pub(super) struct Object<D>(pub(super) D);
@@ -76,7 +95,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Structure<V> {
     }
 }
 
-/// A map whose keys are names of fields. One that is none, but for the case of its letters, is followed by the name that it
+/// A map whose keys are names of fields. One that is none, but for the case of its ASCII letters, is followed by the name that it
 /// means, with its value: Go's readers do so, for which engines write, and a limit under such a key would be lost without a
 /// word. Keys that are names as they stand, nearly all, cost no search.
 struct Fields<'de, A> {
@@ -106,7 +125,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'de, A> {
     #[inline]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
         // What derived code skips, and nothing else, it reads as a type without a value.
-        if size_of::<V::Value>() == 0 {
+        if size_of::<V::Value>() == 0 && !EXACT.get() {
             self.meant = self.names.iter().find(|name| name.eq_ignore_ascii_case(&self.key)).copied();
             if self.meant.is_some() {
                 return seed.deserialize(().into_deserializer());
@@ -117,7 +136,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'de, A> {
 }
 
 /// Reads a key as it stands.
-struct Text;
+pub(super) struct Text;
 
 impl<'de> DeserializeSeed<'de> for Text {
     type Value = Cow<'de, str>;

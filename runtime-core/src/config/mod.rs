@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use annotations::{Annotations, PREFIXES};
-pub(crate) use json::is_default;
+pub(crate) use json::{exactly, is_default};
 use json::{non_empty, object, or_default, unique_map};
 pub(crate) use twins::united;
 
