@@ -30,7 +30,9 @@ CI_TABLES := $(TABLES)/ci/runtime-tools.host.corten.tsv $(TABLES)/ci/runtime-too
 TOPICS := cgroups cgroup_files delegation rootless events update limits schedule systemd labels peers races::the_label
 ENGINES := systemd:.(what|exec)|own.network|terminals|user.namespace|a.pod|build
 HOST_SUITES := runtime-tools runc busybox
-RUNS := integration integration-selinux integration-v1 engines engines-rootless runtime-tools runc runc-systemd runc-rootless runc-rootless-systemd
+# The runs in the machine, the longest first, and how many machines run at once: each takes a processor and 4 GB.
+RUNS := runc-systemd runc integration-v1 integration runc-rootless runc-rootless-systemd integration-selinux runtime-tools engines engines-rootless
+MACHINES ?= $(shell awk -v most=$$(nproc) '/MemAvailable/ { fit = int($$2 / 4e6); print fit < 1 ? 1 : fit < most ? fit : most }' /proc/meminfo)
 # The tables that a run of all of it leaves.
 EXPECTED = $(patsubst %,$(TABLES)/%.$(notdir $(RUNTIME)).tsv,$(HOST_SUITES:%=%.host) \
     $(shell printf '%s\n' $(RUNS) | sed -E 's/^(integration|engines|runtime-tools|runc)/\1.machine/'))
@@ -115,7 +117,7 @@ conformance: root release deps suites tests
 	-for suite in $(HOST_SUITES); do \
 	    conformance/suites/$$suite/run $(SUITES) $(RUNTIME) $(TABLES)/$$suite.host.$(notdir $(RUNTIME)).tsv; done
 	-conformance/suites/busybox/run $(SUITES) $(PEER) $(TABLES)/busybox.host.$(notdir $(PEER)).tsv
-	-for run in $(RUNS); do conformance/suites/machine $(SUITES) $(RUNTIME) $(TABLES) $$run; done
+	-printf '%s\n' $(RUNS) | xargs -P $(MACHINES) -I {} conformance/suites/machine $(SUITES) $(RUNTIME) $(TABLES) {}
 	conformance/suites/results conformance/RESULTS.md $(EXPECTED) $(wildcard $(TABLES)/*.tsv)
 
 # The newest crun, which `bench` takes in place of an installed one.

@@ -21,15 +21,21 @@ docker_setup() {
     "exec-opts": ["native.cgroupdriver=$1"]
 }
 JSON
+    # BuildKit does not ask for the default runtime.
+    mkdir -p /run/systemd/system/docker.service.d
+    printf '[Service]\nEnvironment=DOCKER_BUILDKIT_RUNC_COMMAND=%s\n' "$rt" >/run/systemd/system/docker.service.d/runtime.conf
+    systemctl daemon-reload
     systemctl start docker
     docker load --quiet --input "$work/bb.tar"
 }
 
+# docker_build BUILDKIT: 1 with BuildKit, 0 with what the daemon had before.
 docker_build() {
-    printf '%s\n' "FROM $image" 'RUN echo "$(id -u) $(cat /proc/1/comm)" >/built' 'RUN cat /built' >"$work/Dockerfile"
-    DOCKER_BUILDKIT=0 engine build --tag localhost/built --file "$work/Dockerfile" "$work/bin"
+    printf '%s\n' "FROM $image" 'RUN echo "$(id -u) $(cat /proc/1/comm)" >/built' 'RUN ls /sys/class/net >>/built' >"$work/Dockerfile"
+    DOCKER_BUILDKIT=$1 engine build --no-cache --tag localhost/built --file "$work/Dockerfile" "$work/bin"
+    grep -qE '(^| )(create|run) ' "$calls"
     engine run --rm --network none localhost/built cat /built >"$seen"
-    expect '0 sh'
+    expect '0 sh' eth0
 }
 
 suite_docker() {
@@ -44,5 +50,6 @@ suite_docker() {
     check "docker: exit status" docker_with systemd engine_exit_status
     check "docker: terminals" docker_with systemd engine_terminal
     check "docker: a published port" docker_with systemd engine_network
-    check "docker: build" docker_with systemd docker_build
+    check "docker: build" docker_with systemd docker_build 0
+    check "docker: build with BuildKit" docker_with systemd docker_build 1
 }
