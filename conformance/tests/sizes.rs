@@ -10,11 +10,14 @@ use serde_json::{Value, json};
 /// The address space that the runtime, its init and the payload may have each.
 const MEMORY: &str = "ulimit -v 262144";
 
+/// Whether the machine is one of QEMU's, some ten times slower than others.
+fn is_emulated() -> bool {
+    fs::read_to_string("/sys/class/dmi/id/sys_vendor").is_ok_and(|vendor| vendor.trim() == "QEMU")
+}
+
 /// What takes longer grows faster than its input.
 fn time() -> Duration {
-    let is_emulated =
-        fs::read_to_string("/sys/class/dmi/id/sys_vendor").is_ok_and(|vendor| vendor.trim() == "QEMU");
-    Duration::from_secs(if is_emulated { 300 } else { 60 })
+    Duration::from_secs(if is_emulated() { 300 } else { 60 })
 }
 
 /// Runs a bundle, which must end in time.
@@ -147,7 +150,9 @@ fn mounts() {
     corten_only!();
     let t = sandbox!();
     let base = t.bundle();
-    for (count, taken) in [(2_000_u32, true), (100_000, false)] {
+    // The kernel there takes longer to unmount the many than a runtime waits for the end of init.
+    let sizes = if is_emulated() { vec![(2_000_u32, true)] } else { vec![(2_000, true), (100_000, false)] };
+    for (count, taken) in sizes {
         let mut bundle = t.share(&base);
         bundle.set("/root/readonly", false);
         let tmpfs =
