@@ -61,18 +61,19 @@ fn is_process(thread: i32) -> bool {
 
 /// Sends SIGKILL to all processes, frozen ones too.
 pub(super) fn kill_all(own: &Saved) -> Result<(), Error> {
-    // This first: of what is gone by now no freezer is found either.
-    let unified = own.unified().map(Group::find).transpose()?.flatten();
-    let freezer = Freezer::of(own)?;
-    if let Some(dir) = unified {
-        match (dir.write("cgroup.kill", "1"), &freezer) {
+    if let Some(dir) = own.unified().map(Group::find).transpose()?.flatten() {
+        match dir.write("cgroup.kill", "1") {
             // A threaded cgroup, which has threads but no processes.
-            (Err(Error::Io { errno: Errno::EOPNOTSUPP, .. }), _) => {}
+            Err(Error::Io { errno: Errno::EOPNOTSUPP, .. }) => {}
             // Under the freezer of version 1 a signal waits.
-            (Ok(()), Some(freezer @ Freezer::V1(_))) => return freezer.thaw(),
-            (killed, _) => return killed,
+            Ok(()) if own.v1("freezer").is_some() => {
+                return Freezer::of(own)?.as_ref().map_or(Ok(()), Freezer::thaw);
+            }
+            killed => return killed,
         }
     }
+    // Not before: of what is gone by now no freezer is found either.
+    let freezer = Freezer::of(own)?;
     for _ in 0..KILL_ROUNDS {
         let frozen = freezer.as_ref().map(Freezer::freeze);
         let killed = kill_each(own);

@@ -127,10 +127,12 @@ impl Container {
             Outcome::Accepted => {}
             Outcome::Pending => log::warn!("{}", Error::AgentSilent),
             Outcome::Failed(report) => {
-                let args = || self.process().map(|process| process.args.as_slice()).unwrap_or_default();
                 let error = match image.and_then(launch::plan_of) {
                     Some(plan) => plan.explain(&report),
-                    None => Plan::explain_start(args(), &report),
+                    None => {
+                        let args = self.process().map(|process| process.args.as_slice()).unwrap_or_default();
+                        Plan::explain_start(args, &report)
+                    }
                 };
                 return Err(Error::Enter(error));
             }
