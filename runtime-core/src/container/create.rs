@@ -49,8 +49,9 @@ pub struct CreateOptions<'a> {
     pub no_pivot: bool,
     /// Leave the payload in the caller's session keyring.
     pub no_new_keyring: bool,
-    /// The value that `create` returns is what starts the container, and soon: without a gate at which others could. Until then
-    /// the container counts as being made, and it ends with that value and with the calling thread.
+    /// The value that `create` returns is what starts the container, and soon: without a gate at which others could. Where nobody has
+    /// to be asked or told anything before, the payload runs as soon as it can, and [`Container::start`] only says what has come of it.
+    /// Elsewhere the container counts as being made until then, and it ends with that value and with the calling thread.
     pub start_follows: bool,
     /// Give the payload a `NOTIFY_SOCKET`, for a `start` that waits until it is ready.
     pub notify_socket: bool,
@@ -150,7 +151,9 @@ impl Making<'_> {
         let (plan, mut child, output) = self.launch_in_cgroup(notify_dir.as_deref())?;
         self.warn_of_strays();
         let confined = if beside_init { self.confine() } else { Ok(()) };
-        let ready = confined.map_err(Stop::from).and_then(|()| self.supervise(&mut child, &plan, output));
+        let released = self.is_released(&plan);
+        let ready =
+            confined.map_err(Stop::from).and_then(|()| self.supervise(&mut child, &plan, output, released));
         let pid = child.pid;
         let Child { pidfd, channel, .. } = child;
         self.pidfd = Some(pidfd);
@@ -158,17 +161,30 @@ impl Making<'_> {
         if let Some(resctrl) = &self.record.resctrl {
             resctrl.enter(pid)?;
         }
-        if self.draft.options.start_follows {
-            return Ok((terminal, Some(Held { channel, plan })));
+        let held = Held { channel, plan, released };
+        if self.draft.options.start_follows && !released {
+            return Ok((terminal, Some(held)));
         }
         self.record.creator = None;
         self.entry.write(&self.record)?;
+        if released {
+            return Ok((terminal, Some(held)));
+        }
+        let Held { channel, .. } = held;
         // Init closes the channel when it no longer dies with this process, which may end right after.
         let committed = channel.send(Order::Commit).and_then(|()| channel.receive());
         match committed {
             Ok(None) => Ok((terminal, None)),
             Ok(Some(_)) | Err(_) => Err(Error::InitDied("ended while it was waiting".to_owned())),
         }
+    }
+
+    /// Whether init gets the order to execute the payload before it is ready to, which saves it the wait for this side: where nothing
+    /// is left to be done then.
+    fn is_released(&self, plan: &Plan) -> bool {
+        let (options, record) = (self.draft.options, &self.record);
+        let told = options.notify_socket || !record.hooks.poststart.is_empty();
+        options.start_follows && !plan.waits() && !told && record.resctrl.is_none()
     }
 
     fn make_cgroup(&mut self) -> Result<(), Error> {
@@ -297,9 +313,13 @@ impl Making<'_> {
         child: &mut Child,
         plan: &Plan,
         output: Option<File>,
+        released: bool,
     ) -> Result<Option<OwnedFd>, Stop> {
         if !plan.host().forks {
             launch::set_limits(child.pid, plan.host()).map_err(Error::from)?;
+        }
+        if released {
+            handshake::release(&child.channel)?;
         }
         handshake::until_ready(child, plan, output, |call, child| match call {
             Call::At(Point::Born) => self.adopt(child.pid),

@@ -1,7 +1,7 @@
 //! `start`: the gate opens, the payload is executed.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -33,11 +33,13 @@ pub struct StartOptions {
     pub notify_socket: Option<PathBuf>,
 }
 
-/// An init that waits for its creator alone.
+/// An init that its creator alone can start.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) channel: Channel,
     pub(super) plan: Plan,
+    /// It has the order, and executes the payload when it is ready.
+    pub(super) released: bool,
 }
 
 impl Container {
@@ -49,6 +51,21 @@ impl Container {
     /// or a `startContainer` hook fails, after which the container has stopped; [`Error::Hook`] for a `poststart` hook, after
     /// which it is killed.
     pub fn start(&mut self, options: &StartOptions) -> Result<(), Error> {
+        match self.held.take_if(|held| held.released) {
+            Some(held) => self.look_after(&held),
+            None => self.let_go(options),
+        }
+    }
+
+    /// What has come of an init that had its order before.
+    fn look_after(&self, held: &Held) -> Result<(), Error> {
+        let init = self.pidfd().ok_or(Error::NotRunning)?;
+        let executed = handshake::until_executed(&held.channel, init, &held.plan, PollTimeout::NONE);
+        after_its_end(executed.map_err(explain), init)
+    }
+
+    /// Starts an init that waits.
+    fn let_go(&mut self, options: &StartOptions) -> Result<(), Error> {
         let lock = self.entry.lock_exclusive()?;
         let found = if self.held.is_some() {
             self.may_release().map(|()| None)
@@ -67,11 +84,10 @@ impl Container {
             None => self.release(patience),
         };
         let init = found.as_ref().or(self.pidfd.as_ref());
-        if let (Err(Error::Enter(_)), Some(init)) = (&started, init) {
-            // Init said so on its way out; whoever hears of it may delete the container.
-            let _ = sys::ended(init, LEAVING.into());
+        match init {
+            Some(init) => after_its_end(started, init.as_fd())?,
+            None => started?,
         }
-        started?;
         drop(lock);
         self.poststart()?;
         match notify.zip(init) {
@@ -104,11 +120,7 @@ impl Container {
         let (Some(held), Some(init)) = (self.held.take(), self.pidfd()) else {
             return Err(Error::NotRunning);
         };
-        handshake::execute(&held.channel, init, &held.plan, patience).map_err(|stop| match stop {
-            Stop::Step(error) => Error::Enter(error),
-            Stop::Host(error) => error,
-            Stop::Died(_) => Error::StartStopped,
-        })
+        handshake::execute(&held.channel, init, &held.plan, patience).map_err(explain)
     }
 
     /// Lets the init go that waits at the gate.
@@ -172,6 +184,22 @@ impl Container {
             lock => lock?,
         };
         delete::end_processes(&self.record, self.cgroup()?.as_ref())
+    }
+}
+
+/// Waits for the end of an init that has said on its way out why it failed: whoever hears of it may delete the container.
+fn after_its_end(started: Result<(), Error>, init: BorrowedFd<'_>) -> Result<(), Error> {
+    if let Err(Error::Enter(_)) = started {
+        let _ = sys::ended(init, LEAVING.into());
+    }
+    started
+}
+
+fn explain(stop: Stop) -> Error {
+    match stop {
+        Stop::Step(error) => Error::Enter(error),
+        Stop::Host(error) => error,
+        Stop::Died(_) => Error::StartStopped,
     }
 }
 

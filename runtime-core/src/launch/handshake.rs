@@ -83,9 +83,14 @@ pub(crate) fn until_ready(
         if !listen(&child.channel, output.as_mut(), patience).map_err(failed)? {
             return Err(Stop::Host(Error::AgentSilent));
         }
-        let Message { report, fd } = match child.channel.receive() {
+        let answer = match child.channel.receive() {
+            // It has ended with an order unread, which is told before what it said last.
+            Err(Errno::ECONNRESET) => child.channel.receive(),
+            answer => answer,
+        };
+        let Message { report, fd } = match answer {
             Ok(Some(message)) => message,
-            Ok(None) | Err(Errno::ECONNRESET) => return Err(Stop::Died(reap(child.pidfd.as_fd())?)),
+            Ok(None) => return Err(Stop::Died(reap(child.pidfd.as_fd())?)),
             Err(errno) => return Err(failed(errno)),
         };
         match (report.tag, fd) {
@@ -191,6 +196,15 @@ fn listen(
     }
 }
 
+/// Gives the order to execute the payload to an init that is not ready yet.
+pub(crate) fn release(channel: &Channel) -> Result<(), Stop> {
+    match channel.send(Order::Start) {
+        // What it has said before its end is read next.
+        Ok(()) | Err(Errno::EPIPE) => Ok(()),
+        Err(errno) => Err(Stop::Host(Error::system("talk to", "container init")(errno))),
+    }
+}
+
 /// Lets the process behind a pidfd be executed; the channel closes when it is. An agent may let it wait longer than that.
 pub(crate) fn execute(
     channel: &Channel,
@@ -198,7 +212,21 @@ pub(crate) fn execute(
     plan: &Plan,
     patience: PollTimeout,
 ) -> Result<(), Stop> {
-    let answer = channel.send(Order::Start).and_then(|()| match listen(channel, None, patience)? {
+    match channel.send(Order::Start) {
+        Ok(()) => until_executed(channel, pidfd, plan, patience),
+        Err(Errno::EPIPE) => Err(Stop::Died(reap(pidfd)?)),
+        Err(errno) => Err(Stop::Host(Error::system("talk to", "container init")(errno))),
+    }
+}
+
+/// Waits until a process that is ready, and has its order, is executed.
+pub(crate) fn until_executed(
+    channel: &Channel,
+    pidfd: BorrowedFd<'_>,
+    plan: &Plan,
+    patience: PollTimeout,
+) -> Result<(), Stop> {
+    let answer = listen(channel, None, patience).and_then(|spoke| match spoke {
         true => channel.receive(),
         false => {
             log::warn!("{}", Error::AgentSilent);
@@ -209,7 +237,7 @@ pub(crate) fn execute(
         Ok(None) => Ok(()),
         Ok(Some(message)) => Err(Stop::Step(plan.explain(&message.report))),
         // It has ended and the order was not taken.
-        Err(Errno::EPIPE | Errno::ECONNRESET) => Err(Stop::Died(reap(pidfd)?)),
+        Err(Errno::ECONNRESET) => Err(Stop::Died(reap(pidfd)?)),
         Err(errno) => Err(Stop::Host(Error::system("talk to", "container init")(errno))),
     }
 }

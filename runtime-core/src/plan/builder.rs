@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::{Error, IdMaps, MountIds};
+use crate::seccomp::flag::NEW_LISTENER;
 use crate::wire::{self, Attrs, Fd, Reader, Sink, Step, Str};
 
 impl Sink for Vec<u8> {
@@ -149,6 +150,7 @@ pub struct Plan {
     descriptors: Vec<Descriptor>,
     namespaces: u64,
     host: HostPart,
+    waits: bool,
 }
 
 /// Where a step lies in the program, and which value of the configuration caused it.
@@ -183,7 +185,7 @@ impl Plan {
             steps.push(Place { offset, origin });
         }
         let (descriptors, host) = (Vec::new(), HostPart::default());
-        Some(Self { program, steps, descriptors, namespaces: 0, host })
+        Some(Self { program, steps, descriptors, namespaces: 0, host, waits: true })
     }
 
     /// The program for init.
@@ -194,6 +196,11 @@ impl Plan {
     /// The namespaces with which init is born: `CLONE_NEW*` bits.
     pub fn namespaces(&self) -> u64 {
         self.namespaces
+    }
+
+    /// Whether init waits for the host side on the way to the payload, other than for its start.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
     }
 
     /// What [`wire::Fd`] numbers stand for, in order; the host side opens them.
@@ -251,6 +258,7 @@ impl Builder {
             descriptors: Vec::new(),
             namespaces: 0,
             host: HostPart::default(),
+            waits: false,
         };
         // Slot 0 is the root.
         Self { plan, slots: 1, host_opens }
@@ -260,6 +268,7 @@ impl Builder {
     pub(super) fn add(&mut self, origin: impl Into<Cow<'static, str>>, step: Step<'_>) {
         self.plan.steps.push(Place { offset: self.plan.program.len(), origin: origin.into() });
         step.encode(&mut self.plan.program);
+        self.plan.waits |= waits_for_host(&step);
     }
 
     /// The number under which init has a descriptor.
@@ -337,5 +346,15 @@ impl Builder {
 
     pub(super) fn finish(self) -> Plan {
         self.plan
+    }
+}
+
+/// Whether init sends something in this step and goes on when it has an answer, or when somebody has it.
+fn waits_for_host(step: &Step<'_>) -> bool {
+    match step {
+        Step::Rendezvous { .. } | Step::Fork { .. } | Step::ReceiveNetDevices {} | Step::OpenConsole { .. } => true,
+        Step::BindMount { ids, .. } => ids.is_some(),
+        Step::LoadSeccomp { flags, .. } => flags & NEW_LISTENER != 0,
+        _ => false,
     }
 }
