@@ -136,6 +136,20 @@ fn loopback_is_up_in_a_new_network_namespace() {
 }
 
 #[test]
+fn the_network_is_the_containers_from_the_first_mount_on() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    let bind =
+        json!({"destination": "/mnt", "type": "bind", "source": "/proc/sys/net/ipv4", "options": ["bind"]});
+    let mut mounts = bundle.config()["mounts"].as_array().unwrap().clone();
+    mounts.insert(1, bind);
+    bundle.set("/mounts", mounts).set("/linux/sysctl", json!({"net.ipv4.ip_unprivileged_port_start": "77"}));
+    bundle.script("cat /mnt/ip_unprivileged_port_start; ls /sys/class/net");
+    assert_eq!(t.run(&bundle).ok(), "77\nlo\n");
+    assert_ne!(kernel::read("/proc/sys/net/ipv4/ip_unprivileged_port_start"), "77");
+}
+
+#[test]
 fn names_are_set() {
     let t = sandbox!();
     let mut bundle = t.bundle();

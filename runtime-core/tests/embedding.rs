@@ -11,8 +11,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
+use runtime_core::config::Namespace;
 use runtime_core::{
-    Bundle, Changes, CreateOptions, Error, ExecOptions, Exit, Id, Runtime, StartOptions, Status,
+    Bundle, Changes, CreateOptions, Error, ExecOptions, Exit, Id, Runtime, Start, StartOptions, Status,
 };
 use serde_json::{Value, json};
 
@@ -88,7 +89,7 @@ impl Place {
 
     /// For a container that ends with the value which has created it, unless it is started.
     fn held(&self) -> CreateOptions<'_> {
-        CreateOptions { stdio: self.stdio(), start_follows: true, ..CreateOptions::default() }
+        CreateOptions { stdio: self.stdio(), start: Start::ByCreator, ..CreateOptions::default() }
     }
 
     fn bundle(&self) -> Bundle {
@@ -299,6 +300,56 @@ fn a_container_that_its_creator_alone_can_start() {
     let error = container.start(&StartOptions::default()).unwrap_err();
     assert!(matches!(&error, Error::Enter(step) if step.message.contains("exec format error")), "{error}");
     container.delete().unwrap();
+}
+
+#[test]
+fn a_container_that_starts_at_once() {
+    let Some(place) = Place::new("once") else { return };
+    let (runtime, id) = (place.runtime(), place.id());
+    let options = || CreateOptions { stdio: place.stdio(), start: Start::AtOnce, ..CreateOptions::default() };
+
+    let mut container = runtime.create(&id, &place.bundle(), &options()).unwrap();
+    assert_eq!(container.wait().unwrap(), Exit::Code(0), "it waits for its start");
+    container.start(&StartOptions::default()).unwrap();
+    assert!(matches!(container.start(&StartOptions::default()), Err(Error::StartStopped)));
+    container.delete().unwrap();
+
+    // Whatever becomes of the value that made it.
+    let sleep = place.changed("/process/args", json!(["/bin/busybox", "sleep", "100"]));
+    drop(runtime.create(&id, &sleep, &options()).unwrap());
+    let other = runtime.load(&id).unwrap();
+    assert_eq!(other.state().unwrap().status, Status::Running);
+    other.delete_forced().unwrap();
+
+    let missing = place.changed("/process/args/0", json!("/bin/nowhere"));
+    let error = runtime.create(&id, &missing, &options()).unwrap_err();
+    assert!(error.to_string().contains("no such file or directory"), "{error}");
+    assert_eq!(runtime.list().unwrap().count(), 0);
+
+    let program = place.dir.join("bundle/rootfs/bin/nonsense");
+    fs::write(&program, "nonsense").unwrap();
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let nonsense = place.changed("/process/args/0", json!("/bin/nonsense"));
+    let mut container = runtime.create(&id, &nonsense, &options()).unwrap();
+    let error = container.start(&StartOptions::default()).unwrap_err();
+    assert!(matches!(&error, Error::Enter(step) if step.message.contains("exec format error")), "{error}");
+    container.delete().unwrap();
+}
+
+/// The caller's thread makes the network namespace, and comes back from it.
+#[test]
+fn a_caller_stays_in_its_network_namespace() {
+    let Some(place) = Place::new("network") else { return };
+    let namespace = |task: &str| fs::read_link(format!("/proc/{task}/ns/net")).unwrap();
+    let before = namespace("thread-self");
+    let mut bundle = place.bundle();
+    bundle.spec.linux.as_mut().unwrap().namespaces.push(Namespace { typ: "network".into(), path: None });
+    let options = CreateOptions { stdio: place.stdio(), ..CreateOptions::default() };
+    let container = place.runtime().create(&place.id(), &bundle, &options).unwrap();
+    assert_eq!(namespace("thread-self"), before);
+    assert_eq!(namespace("self"), before);
+    assert_ne!(namespace(&container.pid().unwrap().to_string()), before);
+    container.delete_forced().unwrap();
 }
 
 /// Sends a signal to a process of a container.

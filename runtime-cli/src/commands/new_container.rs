@@ -4,7 +4,7 @@ use std::env;
 use std::os::fd::BorrowedFd;
 
 use runtime_core::config::{IdMapping, Spec};
-use runtime_core::{Bundle, Container, CreateOptions, Error, Id, Runtime};
+use runtime_core::{Bundle, Container, CreateOptions, Error, Id, Runtime, Start};
 
 use super::receivers::{Newborn, Receivers};
 use super::start::notify_socket;
@@ -71,7 +71,7 @@ impl<'a> NewContainer<'a> {
         let options = CreateOptions {
             stdio,
             // A start that takes a while is one of a container that others can see.
-            start_follows: run && !self.starts_slowly(),
+            start: if run && !self.starts_slowly() { Start::AtOnce } else { Start::AtGate },
             inherit: self.inherited.descriptors.clone(),
             extra_env: self.inherited.env.clone(),
             ..options(self.globals, self.flags, &self.bundle.spec)

@@ -49,10 +49,8 @@ pub struct CreateOptions<'a> {
     pub no_pivot: bool,
     /// Leave the payload in the caller's session keyring.
     pub no_new_keyring: bool,
-    /// The value that `create` returns is what starts the container, and soon: without a gate at which others could. Where nobody has
-    /// to be asked or told anything before, the payload runs as soon as it can, and [`Container::start`] only says what has come of it.
-    /// Elsewhere the container counts as being made until then, and it ends with that value and with the calling thread.
-    pub start_follows: bool,
+    /// What the payload waits for.
+    pub start: Start,
     /// Give the payload a `NOTIFY_SOCKET`, for a `start` that waits until it is ready.
     pub notify_socket: bool,
     /// Who makes the container's cgroup.
@@ -66,6 +64,20 @@ pub struct CreateOptions<'a> {
     pub hook_env: Vec<String>,
     /// The calling process does nothing but this, so that a forced delete of a container in the making may end it.
     pub command: bool,
+}
+
+/// What the payload of a new container waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// A [`start`](Container::start) by whomever, at a gate.
+    #[default]
+    AtGate,
+    /// The [`start`](Container::start) of the value that `create` returns. Until then the container counts as being made, and it ends
+    /// with that value and with the calling thread.
+    ByCreator,
+    /// Nothing, where nobody has to be asked or told anything before; then [`start`](Container::start) of the value that `create` returns
+    /// only says what has come of it. Elsewhere as with `ByCreator`.
+    AtOnce,
 }
 
 /// Who makes the container's cgroup.
@@ -162,7 +174,7 @@ impl Making<'_> {
             resctrl.enter(pid)?;
         }
         let held = Held { channel, plan, released };
-        if self.draft.options.start_follows && !released {
+        if self.draft.options.start != Start::AtGate && !released {
             return Ok((terminal, Some(held)));
         }
         self.record.creator = None;
@@ -184,7 +196,7 @@ impl Making<'_> {
     fn is_released(&self, plan: &Plan) -> bool {
         let (options, record) = (self.draft.options, &self.record);
         let told = options.notify_socket || !record.hooks.poststart.is_empty();
-        options.start_follows && !plan.waits() && !told && record.resctrl.is_none()
+        options.start == Start::AtOnce && !plan.waits() && !told && record.resctrl.is_none()
     }
 
     fn make_cgroup(&mut self) -> Result<(), Error> {
@@ -274,7 +286,7 @@ impl Making<'_> {
         notify_dir: Option<&Path>,
     ) -> Result<(Plan, Child, Option<File>), Error> {
         let plan = self.draft.plan(&self.record.cgroup, placement.files.len(), notify_dir)?;
-        let gate = if self.draft.options.start_follows { None } else { Some(self.make_gate()?) };
+        let gate = (self.draft.options.start == Start::AtGate).then(|| self.make_gate()).transpose()?;
         let (output, hook_output) = hook_output(&plan)?.unzip();
         let sources = Sources {
             rootfs: Some(self.rootfs.dir.as_fd()),
@@ -473,7 +485,7 @@ impl<'a> Draft<'a> {
                 id: self.id.as_str(),
                 bundle: &self.bundle.dir,
                 cgroup: plan::Cgroup { files, moved: cgroup.unit.is_some(), groups: &cgroup.groups },
-                gate: !self.options.start_follows,
+                gate: self.options.start == Start::AtGate,
                 no_pivot: self.options.no_pivot,
                 no_new_keyring: self.options.no_new_keyring,
                 extra_env: &self.options.extra_env,

@@ -25,7 +25,7 @@ use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 
-pub use create::{CgroupDriver, CreateOptions};
+pub use create::{CgroupDriver, CreateOptions, Start};
 pub use exec::{ExecOptions, Prepared, Process};
 pub use network::NetworkInterface;
 pub(crate) use resctrl::Resctrl;

@@ -90,6 +90,7 @@ pub(crate) const CLONE_VFORK: u64 = 0x4000;
 pub(crate) const CLONE_PARENT: u64 = 0x8000;
 pub(crate) const CLONE_NEWNS: u64 = 0x2_0000;
 pub(crate) const CLONE_NEWUSER: u64 = 0x1000_0000;
+pub(crate) const CLONE_NEWNET: u64 = 0x4000_0000;
 pub(crate) const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 pub(crate) const CLONE_INTO_CGROUP: u64 = 1 << 33;
 

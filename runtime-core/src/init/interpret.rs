@@ -257,8 +257,9 @@ impl Init {
             Step::Sethostname { name } => sys::sethostname(name.bytes()).map(drop),
             Step::Setdomainname { name } => sys::setdomainname(name.bytes()).map(drop),
             Step::LoopbackUp {} => net::loopback_up(&net::loopback_socket()?),
-            Step::LendLoopback {} => {
-                self.link.tell(Tag::Loopback, self.step, 0, Some(&net::loopback_socket()?))
+            Step::EnterNetwork {} => {
+                let namespace = self.link.expect_descriptor(Order::Network)?;
+                sys::setns(namespace.raw(), CLONE_NEWNET as u32).map(drop)
             }
             Step::NewSession {} => sys::setsid().map(drop),
             Step::OpenConsole { columns, rows, uid, bind } => {

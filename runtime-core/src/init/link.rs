@@ -45,11 +45,7 @@ impl Link {
             Err(fault) if fault.is(ECONNRESET) => 0,
             answer => answer?,
         };
-        match message.get(..len) {
-            Some([]) => Ok(None),
-            Some(order) => Order::decode(order).map(Some).ok_or(Fault::check(Check::Message)),
-            None => Err(Fault::check(Check::Message)),
-        }
+        decode(message.get(..len))
     }
 
     /// Waits for this order; a host side that has gone takes init with it.
@@ -58,6 +54,17 @@ impl Link {
             Some(order) if order == wanted => Ok(()),
             Some(_) => Err(Fault::check(Check::Message)),
             None => sys::exit(1),
+        }
+    }
+
+    /// The same for an order that comes with a descriptor.
+    pub(crate) fn expect_descriptor(&self, wanted: Order) -> Result<Fd> {
+        let mut message = [0; Order::SIZE + 1];
+        let (len, fd) = sys::receive(self.0.raw(), &mut message)?;
+        match (decode(message.get(..len))?, fd) {
+            (Some(order), Some(fd)) if order == wanted => Ok(fd),
+            (None, _) => sys::exit(1),
+            _ => Err(Fault::check(Check::Message)),
         }
     }
 
@@ -74,5 +81,14 @@ impl Link {
                 return Ok(link);
             }
         }
+    }
+}
+
+/// The order that a message is; `None` where there was none any more.
+fn decode(message: Option<&[u8]>) -> Result<Option<Order>> {
+    match message {
+        Some([]) => Ok(None),
+        Some(order) => Order::decode(order).map(Some).ok_or(Fault::check(Check::Message)),
+        None => Err(Fault::check(Check::Message)),
     }
 }

@@ -78,6 +78,7 @@ numbers! {
     SECCOMP "seccomp" 317 277
     SENDFILE "sendfile" 40 71
     SENDMSG "sendmsg" 46 211
+    RECVMSG "recvmsg" 47 212
     SETDOMAINNAME "setdomainname" 171 162
     SETGROUPS "setgroups" 116 159
     SETHOSTNAME "sethostname" 170 161

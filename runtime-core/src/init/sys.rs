@@ -442,19 +442,39 @@ pub(crate) fn wait_readable(fd: i32, seconds: u32) -> Result<bool> {
     unsafe { call(nr::PPOLL, [&raw mut poll as usize, 1, limit, 0, 0]) }.map(|ready| ready != 0)
 }
 
+/// `struct cmsghdr` of one descriptor, which comes after it: its length, level and type.
+const ONE_DESCRIPTOR: [u64; 2] = {
+    const SOL_SOCKET: u64 = 1;
+    const SCM_RIGHTS: u64 = 1;
+    [20, SOL_SOCKET | SCM_RIGHTS << 32]
+};
+
 /// Sends one message, and a descriptor with it.
 pub(crate) fn send(socket: i32, message: &[u8], fd: Option<i32>) -> Result<()> {
     const MSG_NOSIGNAL: usize = 0x4000;
-    const SOL_SOCKET: u64 = 1;
-    const SCM_RIGHTS: u64 = 1;
     let part = [message.as_ptr() as usize, message.len()];
-    // `struct cmsghdr`: its length, level and type, and the descriptor after it.
-    let control = [20, SOL_SOCKET | SCM_RIGHTS << 32, u64::from(fd.unwrap_or(0) as u32)];
+    let [size, kind] = ONE_DESCRIPTOR;
+    let control = [size, kind, u64::from(fd.unwrap_or(0) as u32)];
     let (control, control_len) = if fd.is_some() { (control.as_ptr() as usize, 24) } else { (0, 0) };
     // `struct msghdr`: no address, one part, the control data.
     let header = [0, 0, part.as_ptr() as usize, 1, control, control_len, 0];
     // SAFETY: the header's pointers are to the arrays above, with their lengths; the kernel reads them only.
     unsafe { call(nr::SENDMSG, [socket as usize, header.as_ptr() as usize, MSG_NOSIGNAL]) }.map(drop)
+}
+
+/// Receives one message, as many bytes as it has, and the descriptor that comes with it.
+pub(crate) fn receive(socket: i32, into: &mut [u8]) -> Result<(usize, Option<Fd>)> {
+    const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+    let part = [into.as_mut_ptr() as usize, into.len()];
+    let mut control = [0u64; 3];
+    // `struct msghdr`: no address, one part, the control data.
+    let mut header =
+        [0, 0, part.as_ptr() as usize, 1, control.as_mut_ptr() as usize, size_of_val(&control), 0];
+    // SAFETY: the header's pointers are to the exclusive slice and arrays above, with their lengths.
+    let len =
+        unsafe { call(nr::RECVMSG, [socket as usize, header.as_mut_ptr() as usize, MSG_CMSG_CLOEXEC]) }?;
+    let [size, kind, fd] = control;
+    Ok((len, ([size, kind] == ONE_DESCRIPTOR).then(|| Fd::own(fd as i32))))
 }
 
 /// Joins the session keyring of this name, or a new one, and answers its serial.

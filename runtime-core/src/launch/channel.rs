@@ -1,12 +1,13 @@
 //! The host's end of the conversation with init.
 #![allow(unsafe_code)]
 
-use std::io::IoSliceMut;
+use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, send, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, send, sendmsg,
+    socketpair,
 };
 
 use crate::wire::{Order, Report};
@@ -64,6 +65,18 @@ impl Channel {
         }
         let report = bytes.get(..len).and_then(Report::decode).ok_or(Errno::EBADMSG)?;
         Ok(Some(Message { report, fd }))
+    }
+
+    /// Gives init a descriptor.
+    pub(crate) fn give(&self, order: Order, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        let (bytes, fds) = (order.encode(), [fd.as_raw_fd()]);
+        let (parts, rights) = ([IoSlice::new(&bytes)], [ControlMessage::ScmRights(&fds)]);
+        loop {
+            match sendmsg::<()>(self.0.as_raw_fd(), &parts, &rights, MsgFlags::MSG_NOSIGNAL, None) {
+                Err(Errno::EINTR) => {}
+                answer => return answer.map(drop),
+            }
+        }
     }
 
     /// Tells init to go on.

@@ -1,7 +1,7 @@
 //! The host side's half of init's set-up: answers at each rendezvous until init is ready.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -12,8 +12,6 @@ use super::{Child, hooks};
 use crate::config::Hook;
 use crate::container::{Exit, reap};
 use crate::error::Error;
-use crate::init::net;
-use crate::init::sys::Fd;
 use crate::plan::{Plan, StepError};
 use crate::sys;
 use crate::wire::{Order, Point, Tag};
@@ -108,10 +106,6 @@ pub(crate) fn until_ready(
                 serve(Call::Networked(socket), child)?;
                 proceed(child).map_err(failed)?;
             }
-            (Tag::Loopback, Some(socket)) => {
-                let raised = net::loopback_up(&Fd::own(socket.into_raw_fd()));
-                raised.map_err(|fault| Stop::Step(plan.explain(&fault.report(report.step))))?;
-            }
             (Tag::Tree, Some(tree)) => {
                 serve(Call::Opened(report.value as usize, tree), child)?;
                 proceed(child).map_err(failed)?;
@@ -133,7 +127,7 @@ pub(crate) fn until_ready(
                 let said = output.map(|(_, kept)| kept).unwrap_or_default();
                 return Err(Stop::Step(with_output(plan.explain(&report), &said)));
             }
-            (Tag::Accepted | Tag::Terminal | Tag::Child | Tag::Netlink | Tag::Loopback | Tag::Tree, _) => {
+            (Tag::Accepted | Tag::Terminal | Tag::Child | Tag::Netlink | Tag::Tree, _) => {
                 return Err(failed(Errno::EBADMSG));
             }
         }

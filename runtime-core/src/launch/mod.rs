@@ -10,6 +10,7 @@ mod image;
 mod locked;
 pub(crate) mod net_devices;
 mod netlink;
+mod network;
 mod spawn;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use crate::container::end;
 use crate::error::errno_text;
 use crate::plan::{Descriptor, HostPart, Plan};
 use crate::procfs;
@@ -153,6 +155,7 @@ impl Error {
     const MAKE_IMAGE: &str = "make the image of init";
     const EXECUTE: &str = "execute init";
     const CLONE: &str = "clone init";
+    const NETWORK: &str = "make a network namespace";
     const LOCK: &str = "copy the mounts for a user namespace";
 
     /// True where another kind of image may be allowed.
@@ -194,7 +197,9 @@ impl Error {
                 "sources of bind mounts are opened in a copy of the mount namespace, which takes CAP_SYS_CHROOT, and a caller \
                  whose root is that of its own mount namespace",
             ),
-            Self::System { doing, errno: Errno::ENOSPC } if [Self::CLONE, Self::LOCK].contains(doing) => {
+            Self::System { doing, errno: Errno::ENOSPC }
+                if [Self::CLONE, Self::NETWORK, Self::LOCK].contains(doing) =>
+            {
                 Some("a limit of user.max_*_namespaces is reached")
             }
             Self::MountIds { errno: Errno::EINVAL, .. } => {
@@ -260,6 +265,9 @@ pub(crate) fn launch(plan: &Plan, sources: &Sources<'_>, payload: &Payload<'_>) 
         // Where the plan gives the directory to the second clone, that one is born in the cgroup.
         cgroup: sources.cgroup.filter(|_| !plan.descriptors().contains(&Descriptor::CgroupDir)),
     })?;
+    if let Some(part) = plan.host().network {
+        network::give(&child.channel, part).inspect_err(|_| end(&child))?;
+    }
     log::debug!("init {} runs from {:?}", child.pid, child.way);
     Ok(child)
 }

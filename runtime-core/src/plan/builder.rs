@@ -118,6 +118,13 @@ pub enum UserNamespace {
     Joined(IdMaps),
 }
 
+/// A network namespace that the host side makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewNetwork {
+    /// Its loopback interface is brought up too; otherwise init does that.
+    pub loopback: bool,
+}
+
 /// What the host side does while init runs the program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostPart {
@@ -134,6 +141,8 @@ pub struct HostPart {
     pub terminal: bool,
     /// Trees are opened so that in the container's user namespace nobody can lift what the host's mounts restrict.
     pub locked_trees: bool,
+    /// The network namespace that the host side makes, for which init waits in [`wire::Step::EnterNetwork`].
+    pub network: Option<NewNetwork>,
     /// Network interfaces that move into the container when [`wire::Tag::Netlink`] comes.
     pub net_devices: Vec<NetDevice>,
     /// Trees that init opens, in this order, and whose ids the host side maps when [`wire::Tag::Tree`] comes.
@@ -246,6 +255,8 @@ pub(super) struct Builder {
     slots: u32,
     /// The host side opens the sources of bind mounts, which init may not be able to reach.
     host_opens: bool,
+    /// What causes the network namespace that init has yet to enter.
+    awaited_network: Option<String>,
 }
 
 impl Builder {
@@ -261,7 +272,7 @@ impl Builder {
             waits: false,
         };
         // Slot 0 is the root.
-        Self { plan, slots: 1, host_opens }
+        Self { plan, slots: 1, host_opens, awaited_network: None }
     }
 
     /// Adds a step that the value at `origin` causes; `""` for one that stands in every plan.
@@ -339,6 +350,19 @@ impl Builder {
         self.plan.namespaces |= u64::from(kinds);
     }
 
+    /// Lets the host side make the network namespace, which init enters at the next [`enter_network`](Self::enter_network).
+    pub(super) fn await_network(&mut self, origin: String, network: NewNetwork) {
+        self.plan.host.network = Some(network);
+        self.awaited_network = Some(origin);
+    }
+
+    /// Lets init enter the network namespace that it waits for, before a step for which that matters.
+    pub(super) fn enter_network(&mut self) {
+        if let Some(origin) = self.awaited_network.take() {
+            self.add(origin, Step::EnterNetwork {});
+        }
+    }
+
     /// What the host side does.
     pub(super) fn host(&mut self) -> &mut HostPart {
         &mut self.plan.host
@@ -352,7 +376,10 @@ impl Builder {
 /// Whether init sends something in this step and goes on when it has an answer, or when somebody has it.
 fn waits_for_host(step: &Step<'_>) -> bool {
     match step {
-        Step::Rendezvous { .. } | Step::Fork { .. } | Step::ReceiveNetDevices {} | Step::OpenConsole { .. } => true,
+        Step::Rendezvous { .. }
+        | Step::Fork { .. }
+        | Step::ReceiveNetDevices {}
+        | Step::OpenConsole { .. } => true,
         Step::BindMount { ids, .. } => ids.is_some(),
         Step::LoadSeccomp { flags, .. } => flags & NEW_LISTENER != 0,
         _ => false,

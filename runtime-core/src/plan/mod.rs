@@ -39,7 +39,7 @@ use process::Payload;
 use rootfs::Root;
 
 pub use added::{Running, mounts_added, mounts_removed, mounts_undone};
-pub use builder::{Descriptor, HostPart, NetDevice, Plan, Tree, UserNamespace};
+pub use builder::{Descriptor, HostPart, NetDevice, NewNetwork, Plan, Tree, UserNamespace};
 pub use cgroup_mount::cgroup_owner;
 pub use explain::StepError;
 pub(crate) use hooks::HookState;
@@ -197,12 +197,6 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
     }
     builder.add("", Step::DieWithParent {});
     builder.add("", Step::HeedSignals {});
-    // The kernel takes its time over that, in which the host side has nothing to do. Parameters of the network come before it.
-    let has_sysctl = spec.linux.as_ref().is_some_and(|linux| !linux.sysctl.is_empty());
-    let lends_loopback = namespaces.new & NETWORK != 0 && !namespaces.has(USER) && !has_sysctl;
-    if lends_loopback {
-        builder.add("/linux/namespaces", Step::LendLoopback {});
-    }
     if options.cgroup.moved {
         builder.add("/linux/cgroupsPath", Step::Rendezvous { point: Point::Born as u32 });
     }
@@ -233,7 +227,7 @@ pub fn container(config: &Checked<'_>, facts: &Facts, options: &Options<'_>) -> 
 
     root.pivot(&mut builder, options);
     names(&mut builder, spec);
-    if namespaces.new & NETWORK != 0 && !lends_loopback {
+    if namespaces.new & NETWORK != 0 && builder.host().network.is_none_or(|network| !network.loopback) {
         builder.add("/linux/namespaces", Step::LoopbackUp {});
     }
     payload.session(&mut builder, true);

@@ -29,6 +29,9 @@ const OVER_PROC: [&str; 10] = [
     "/proc/sys/crypto/fips_enabled",
 ];
 
+/// File systems that are the same in every network namespace.
+const BLIND: [&str; 4] = ["proc", "tmpfs", "devpts", "mqueue"];
+
 /// The longest value that `fsconfig(2)` takes.
 const LONGEST_VALUE: usize = 255;
 
@@ -88,6 +91,7 @@ pub(super) fn root(
     options: &Options<'_>,
 ) -> Result<Option<Deferred>, Error> {
     let Some(mount) = spec.mounts.first().filter(|_| has_root(spec)) else { return Ok(None) };
+    builder.enter_network();
     let own = root_path(spec, options.bundle);
     let entry = Entry::parse(mount, "/mounts/0".to_owned(), None)?;
     let refuse = |why: &str| Err(Error::at(format!("{}/destination", entry.at), why));
@@ -123,6 +127,9 @@ pub(super) fn plan(
     let mut deferred = Vec::new();
     for (index, mount) in spec.mounts.iter().enumerate().skip(has_root(spec).into()) {
         let entry = Entry::read(mount, format!("/mounts/{index}"), root.as_deref())?;
+        if entry.is_bind() || !mount.typ.as_deref().is_some_and(|typ| BLIND.contains(&typ)) {
+            builder.enter_network();
+        }
         match mount.typ.as_deref() {
             _ if entry.options.remount => entry.remount(builder)?,
             _ if entry.is_bind() => entry.bind(builder, &around)?,
@@ -134,6 +141,7 @@ pub(super) fn plan(
             }
         }
     }
+    builder.enter_network();
     Ok(deferred)
 }
 

@@ -2,7 +2,7 @@
 
 use super::builder::{Builder, Descriptor};
 use super::idmap::{MountMaps, UserIds};
-use super::{Error, Facts, IdMaps, Options, UserNamespace};
+use super::{Error, Facts, IdMaps, NewNetwork, Options, UserNamespace};
 use crate::check::sysctl;
 use crate::config::{Namespace, Spec};
 use crate::wire::{Point, Step, Str};
@@ -170,7 +170,13 @@ impl<'a> Namespaces<'a> {
         if clone_for_time {
             late |= new & PID;
         }
-        builder.born_in(new & !late);
+        // Names and parameters of the network come before its loopback interface.
+        let network = NewNetwork { loopback: self.changed & NETWORK == 0 };
+        let by_host = if !clone_for_time && self.may_be_given_network(facts, options) { NETWORK } else { 0 };
+        if new & by_host != 0 {
+            builder.await_network(self.origin(NETWORK), network);
+        }
+        builder.born_in(new & !late & !by_host);
         // In a joined user namespace a privileged caller has no rights any more over namespaces that belong to others.
         if self.joined & USER != 0 {
             for (_, kind) in KINDS.into_iter().filter(|(_, kind)| *kind != USER) {
@@ -194,6 +200,13 @@ impl<'a> Namespaces<'a> {
         if self.joined & USER != 0 || builder.host().forks {
             builder.add("", Step::DieWithParent {});
         }
+    }
+
+    /// Whether the host side can make the network namespace, and send it while init works: it has to come back to its own, and init must
+    /// not wait for any other message before.
+    fn may_be_given_network(&self, facts: &Facts, options: &Options<'_>) -> bool {
+        let waits = options.cgroup.moved || self.joined & PID != 0;
+        facts.may_mount && !facts.in_user_namespace && !self.has(USER) && !waits
     }
 
     fn join(&self, builder: &mut Builder, kind: u32, early: bool) {

@@ -147,6 +147,8 @@ fn host(plan: &Plan) -> Map<String, Json> {
         ("forks", host.forks),
         ("terminal", host.terminal),
         ("lockedTrees", host.locked_trees),
+        ("makesNetwork", host.network.is_some()),
+        ("loopback", host.network.is_some_and(|network| network.loopback)),
     ];
     object.extend(parts.into_iter().filter(|(_, part)| *part).map(|(name, _)| (name.into(), true.into())));
     object

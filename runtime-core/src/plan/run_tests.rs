@@ -104,7 +104,7 @@ fn run(plan: &Plan, sources: &Sources<'_>) -> Result<String, StepError> {
             }
             Tag::Failed => failed = Some(plan.explain(&message.report)),
             Tag::Terminal | Tag::Accepted | Tag::Listener | Tag::Netlink | Tag::Tree => {}
-            Tag::Tolerated | Tag::Loopback | Tag::Attaching => {}
+            Tag::Tolerated | Tag::Attaching => {}
         }
     }
     let mut text = String::new();

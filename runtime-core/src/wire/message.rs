@@ -59,8 +59,6 @@ numbered! {
         Tree = 9,
         /// A step did without what the kernel refused, which is told as in `Failed`; init goes on.
         Tolerated = 10,
-        /// The descriptor is a socket of the container's network namespace, by which the host side brings the loopback interface up.
-        Loopback = 11,
         /// A mount comes to a container that runs, or has just come: `value` is its number, as mountinfo has it.
         Attaching = 12,
     }
@@ -113,6 +111,8 @@ numbered! {
         Commit = 2,
         /// Execute the payload.
         Start = 3,
+        /// The descriptor is the container's new network namespace.
+        Network = 4,
     }
 }
 

@@ -17,7 +17,7 @@ pub use step::{Malformed, PID_WIDTH, Step, Steps, steps};
 pub const VERSION: u32 = 1;
 
 /// The version of programs, whose readers refuse any other. To be raised with every change of a step's number, operands or meaning.
-pub const PROGRAM_VERSION: u32 = 3;
+pub const PROGRAM_VERSION: u32 = 4;
 
 /// What the last bytes of an image say: where in it the program lies.
 pub const TRAILER_MAGIC: u64 = u64::from_le_bytes(*b"corten\x01\n");

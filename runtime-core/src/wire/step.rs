@@ -317,8 +317,10 @@ steps! {
     }
     /// Brings the loopback interface up.
     31 LoopbackUp {}
-    /// Sends a socket ([`Tag::Loopback`]), by which the host side brings the loopback interface up while init goes on.
-    82 LendLoopback {}
+    /// Waits for the network namespace that the host side makes ([`Order::Network`]), and joins it.
+    ///
+    /// [`Order::Network`]: super::Order::Network
+    82 EnterNetwork {}
     /// `setsid(2)`.
     32 NewSession {}
     /// Opens a pty in the root's devpts, sends the master ([`Tag::Terminal`]), and makes the slave standard input, output
@@ -538,6 +540,6 @@ mod tests {
         let sum = letters.fold(0xcbf2_9ce4_8422_2325_u64, |sum, letter| {
             (sum ^ u64::from(letter)).wrapping_mul(0x100_0000_01b3)
         });
-        assert_eq!((PROGRAM_VERSION, sum), (3, 211_161_154_971_486_171));
+        assert_eq!((PROGRAM_VERSION, sum), (4, 16_956_251_160_728_442_303));
     }
 }

@@ -1,0 +1,53 @@
+//! A new network namespace for init, made while that works.
+//!
+//! It takes the kernel about as long as half of init's work does, and init needs none before the first mount that could see it. So this
+//! thread, which would sleep meanwhile, goes to a new one for a moment, and sends it to init.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use super::Error;
+use super::channel::Channel;
+use crate::init::abi::CLONE_NEWNET;
+use crate::init::fault::Fault;
+use crate::init::net;
+use crate::init::sys::{self, Fd};
+use crate::plan::NewNetwork;
+use crate::procfs;
+use crate::wire::Order;
+
+/// Makes the namespace and gives it to init; brings its loopback interface up, where the plan leaves that to the host side.
+pub(super) fn give(channel: &Channel, part: NewNetwork) -> Result<(), Error> {
+    let (namespace, socket) = make().map_err(Error::system(Error::NETWORK))?;
+    match channel.give(Order::Network, namespace.as_fd()) {
+        // What init has said before its end is read next.
+        Ok(()) | Err(Errno::EPIPE) => {}
+        Err(errno) => return Err(Error::System { doing: Error::NETWORK, errno }),
+    }
+    if part.loopback {
+        net::loopback_up(&socket).map_err(errno).map_err(Error::system("bring the loopback interface up"))?;
+    }
+    Ok(())
+}
+
+/// A new network namespace, and a socket in it.
+fn make() -> Result<(OwnedFd, Fd), Errno> {
+    let own = current()?;
+    let go_back = || sys::setns(own.as_raw_fd(), CLONE_NEWNET as u32).map_err(errno);
+    // Whoever may not come back must not go.
+    go_back()?;
+    sys::unshare(CLONE_NEWNET as u32).map_err(errno)?;
+    let made = current().and_then(|namespace| Ok((namespace, net::loopback_socket().map_err(errno)?)));
+    go_back().and(made)
+}
+
+/// The network namespace of this thread.
+fn current() -> Result<OwnedFd, Errno> {
+    procfs::open("thread-self/ns/net", OFlag::O_RDONLY)
+}
+
+fn errno(fault: Fault) -> Errno {
+    Errno::from_raw(fault.value() as i32)
+}
