@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -26,7 +26,9 @@ usage: run [OPTION]... [NAME=PATH]...
   --place NAME     what the report calls this machine
   --also FILE      a results.json of another machine, to be shown in the same report; may be repeated
   --from FILE      measure nothing: write the report of this results.json once more
-  --out DIR        where RESULTS.md, results.json and results.svg go
+  --out DIR        where RESULTS.md, results.json and results.svg go; else
+  --whole DIR      where those of a whole run go, and
+  --part DIR       those of a part of it: with --view, --cases or NAME=PATH
 ";
 
 /// What the command line asks for.
@@ -41,7 +43,9 @@ pub(crate) struct Args {
     pub(crate) place: Option<String>,
     pub(crate) also: Vec<PathBuf>,
     pub(crate) from: Option<PathBuf>,
-    pub(crate) out: PathBuf,
+    out: Option<PathBuf>,
+    whole: Option<PathBuf>,
+    part: Option<PathBuf>,
     pub(crate) subjects: Vec<(String, PathBuf)>,
     /// Set in the process that measures one view: the directory it works in.
     pub(crate) measure: Option<PathBuf>,
@@ -61,7 +65,9 @@ impl Args {
             place: None,
             also: Vec::new(),
             from: None,
-            out: ".".into(),
+            out: None,
+            whole: None,
+            part: None,
             subjects: Vec::new(),
             measure: None,
             help: false,
@@ -86,7 +92,9 @@ impl Args {
                 "--place" => args.place = Some(value()?),
                 "--also" => args.also.push(value()?.into()),
                 "--from" => args.from = Some(value()?.into()),
-                "--out" => args.out = value()?.into(),
+                "--out" => args.out = Some(value()?.into()),
+                "--whole" => args.whole = Some(value()?.into()),
+                "--part" => args.part = Some(value()?.into()),
                 "--measure" => args.measure = Some(value()?.into()),
                 "--help" | "-h" => args.help = true,
                 option if option.starts_with('-') => {
@@ -96,6 +104,13 @@ impl Args {
             }
         }
         Ok(args)
+    }
+
+    /// Where the report goes: what was measured in part must not take the place of published results.
+    pub(crate) fn out(&self) -> &Path {
+        let whole = self.view.is_none() && self.cases.is_empty() && self.subjects.is_empty();
+        let usual = if whole { &self.whole } else { &self.part };
+        self.out.as_deref().or(usual.as_deref()).unwrap_or(Path::new("."))
     }
 }
 
@@ -111,5 +126,22 @@ fn subject(pair: &str) -> Result<(String, PathBuf)> {
     match pair.split_once('=') {
         Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
         _ => Err(Error::Usage(format!("{pair:?} is not NAME=PATH"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_run_goes_where_results_are_published() {
+        let out = |more: &str| {
+            let words = format!("--whole published --part here {more}");
+            let args = Args::parse(words.split_whitespace().map(OsString::from)).unwrap();
+            args.out().to_str().unwrap().to_owned()
+        };
+        assert_eq!(["", "--long --rounds 5", "--place there"].map(out), ["published"; 3]);
+        assert_eq!(["--view v2", "--cases run", "corten=/bin/corten"].map(out), ["here"; 3]);
+        assert_eq!(["--out there", "--out there --view v2"].map(out), ["there"; 2]);
     }
 }

@@ -64,7 +64,7 @@ fn go(words: Vec<OsString>) -> Result<()> {
     }
     measure::check_names(&args.cases)?;
     if let Some(path) = &args.from {
-        return report::write(&args.out, &sections(path)?, &elsewhere(&args)?);
+        return report::write(args.out(), &sections(path)?, &elsewhere(&args)?);
     }
     if !geteuid().is_root() {
         return Err(Error::Usage("the benchmark needs root".into()));
@@ -107,7 +107,7 @@ fn orchestrate(args: &Args, words: &[OsString]) -> Result<()> {
         }
     }
     if !measured.is_empty() {
-        report::write(&args.out, &measured, &also)?;
+        report::write(args.out(), &measured, &also)?;
     }
     if failed.is_empty() { Ok(()) } else { Err(Error::Failed(failed.join("; "))) }
 }
