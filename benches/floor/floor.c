@@ -2,8 +2,14 @@
  * capabilities, exec, wait, removal. No config, no state, no checks: nothing here is safe to use on a hostile root.
  *
  *   floor exit                                                          the start of a process
- *   floor run [--binds N] [--limit B] [--time] ROOT NAME HIERARCHY… -- COMMAND…
+ *   floor run [OPTION]… ROOT NAME HIERARCHY… -- COMMAND…
+ *   floor create --gate FIFO [OPTION]… ROOT NAME HIERARCHY… -- COMMAND…  a `run` up to its last step: it waits at the FIFO
+ *   floor start FIFO
  *   floor exec PID NAME HIERARCHY… -- COMMAND…
+ *   floor delete [--kill PID] NAME HIERARCHY…
+ *   floor list DIRECTORY                                                each file there is a container's, with its PID
+ *
+ * OPTION: --binds N, --limit BYTES, --seccomp FLAGS FILE (a filter as seccomp(2) takes it), --time.
  *
  * A HIERARCHY is OPTIONS@DIRECTORY: `cpu@/sys/fs/cgroup/cpu`; without options it is of version 2: there the clone goes
  * straight into its cgroup, while into those of version 1 the child moves itself. NAME is the cgroup's path in each.
@@ -13,8 +19,11 @@
 
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -37,12 +46,25 @@ static int hierarchy_count;
 static int version2;
 static const char *name;
 
-/* The time at the end of each part; shared with the child. */
+static struct {
+    unsigned long binds, limit, killed;
+    const char *gate;
+    int timed;
+} options;
+
+/* The time at the end of each part, shared with the child; none of both where they are not asked for. */
 static struct { const char *part; uint64_t at; } *marks;
 static int *mark_count;
 
+static void map_marks(void) {
+    word page = check("mmap", SYS(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    mark_count = (int *)page;
+    marks = (void *)(page + 64);
+}
+
 static void mark(const char *part) {
     struct timespec now;
+    if (!marks) return;
     SYS(clock_gettime, CLOCK_MONOTONIC, &now);
     if (*mark_count >= MAX_PARTS) return;
     marks[*mark_count].part = part;
@@ -139,12 +161,12 @@ static void copy_from_parent(int index, const char *file) {
     write_file(cgroup_path(index, file), value);
 }
 
-static void limit_memory(unsigned long limit) {
+static void limit_memory(void) {
     for (int i = 0; i < hierarchy_count; i++) {
         int unified = !*hierarchies[i].options;
         if (unified != version2 || (!unified && !same(hierarchies[i].options, "memory"))) continue;
         char text[24];
-        append_number(text, limit);
+        append_number(text, options.limit);
         write_file(cgroup_path(i, unified ? "memory.max" : "memory.limit_in_bytes"), text);
     }
 }
@@ -157,7 +179,7 @@ static int open_unified(void) {
 }
 
 /* Makes the cgroups, and gives the directory of the one of version 2. */
-static int make_cgroups(unsigned long limit) {
+static int make_cgroups(void) {
     for (int i = 0; i < hierarchy_count; i++) {
         check(cgroup_path(i, NULL), SYS(mkdirat, AT_FDCWD, cgroup_path(i, NULL), 0755));
         if (same(hierarchies[i].options, "cpuset")) {
@@ -167,7 +189,7 @@ static int make_cgroups(unsigned long limit) {
             write_device_rules(i);
         }
     }
-    if (limit) limit_memory(limit);
+    if (options.limit) limit_memory();
     int unified = open_unified();
     if (version2) attach_device_filter(unified);
     return unified;
@@ -231,8 +253,8 @@ static void mount_defaults(void) {
     mount_cgroups();
 }
 
-static void mount_binds(unsigned long count) {
-    for (unsigned long i = 0; i < count; i++) {
+static void mount_binds(void) {
+    for (unsigned long i = 0; i < options.binds; i++) {
         char path[32];
         append_number(append(path, "mnt/"), i);
         mount_at("../source", path, NULL, MS_BIND, NULL);
@@ -300,6 +322,24 @@ static void drop_privileges(void) {
     check("no_new_privs", SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
+/* The filter of the payload, read while its file can still be reached; empty without one. */
+static struct sock_filter filter[BPF_MAXINSNS];
+static struct sock_fprog filter_program = {.filter = filter};
+static unsigned long filter_flags;
+
+static void read_filter(const char *flags, const char *path) {
+    int fd = open_file(path, O_RDONLY);
+    word size = check(path, SYS(read, fd, filter, sizeof filter));
+    SYS(close, fd);
+    filter_program.len = size / sizeof *filter;
+    filter_flags = number(flags);
+}
+
+static void load_filter(void) {
+    if (filter_program.len)
+        check("seccomp", SYS(seccomp, SECCOMP_SET_MODE_FILTER, filter_flags, &filter_program));
+}
+
 static void become_container(void) {
     const struct rlimit files = {1024, 1024};
     check("sethostname", SYS(sethostname, "corten", 6));
@@ -332,7 +372,14 @@ static void __attribute__((noreturn)) execute(char **command) {
     quit(125);
 }
 
-static void __attribute__((noreturn)) container(const char *root, unsigned long binds, char **command) {
+/* Tells the maker that all is done but the last step, and waits for `start`. */
+static void wait_at(int gate, int ready) {
+    char byte = 0;
+    check("telling the maker", SYS(write, ready, &byte, 1));
+    check("the gate", SYS(read, gate, &byte, 1));
+}
+
+static void __attribute__((noreturn)) container(const char *root, int gate, int ready, char **command) {
     mark("clone3 with the namespaces");
     if (!version2) {
         join_cgroups();
@@ -346,8 +393,8 @@ static void __attribute__((noreturn)) container(const char *root, unsigned long 
     mark("bind of the root");
     mount_defaults();
     mark("default mounts");
-    if (binds) {
-        mount_binds(binds);
+    if (options.binds) {
+        mount_binds();
         mark("further binds");
     }
     make_devices();
@@ -359,23 +406,86 @@ static void __attribute__((noreturn)) container(const char *root, unsigned long 
     become_container();
     mark("host name, lo, limits, capabilities");
     SYS(umask, 022);
+    if (gate >= 0) wait_at(gate, ready);
+    load_filter();
     execute(command);
 }
 
-static int run(const char *root, unsigned long binds, unsigned long limit, int timed, char **command) {
-    const uint64_t namespaces = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS;
-    mark("start");
-    int cgroup = make_cgroups(limit);
+static const uint64_t namespaces = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS;
+
+static word clone_container(const char *root, int gate, int ready, char **command) {
+    int cgroup = make_cgroups();
     open_tasks();
     mark("cgroup and device filter");
     word pid = clone_child(version2 ? namespaces | CLONE_NEWCGROUP : namespaces, cgroup);
-    if (pid == 0) container(root, binds, command);
-    int status = wait_for(pid);
+    if (pid == 0) container(root, gate, ready, command);
+    return pid;
+}
+
+static int run(const char *root, char **command) {
+    if (options.timed) map_marks();
+    mark("start");
+    int status = wait_for(clone_container(root, -1, -1, command));
     mark("exec, payload, exit");
     remove_cgroups();
     mark("removal of the cgroup");
-    if (timed) print_marks();
+    if (options.timed) print_marks();
     return status;
+}
+
+static int create(const char *root, char **command) {
+    int ready[2];
+    char byte;
+    check(options.gate, SYS(mknodat, AT_FDCWD, options.gate, S_IFIFO | 0600, 0));
+    /* For both directions, so that nobody waits for the other end. */
+    int gate = open_file(options.gate, O_RDWR);
+    check("pipe", SYS(pipe2, ready, O_CLOEXEC));
+    clone_container(root, gate, ready[1], command);
+    SYS(close, ready[1]);
+    /* Its end comes without a byte where the container has failed. */
+    return check("ready", SYS(read, ready[0], &byte, 1)) == 1 ? 0 : 125;
+}
+
+static int start(const char *gate) {
+    int fd = open_file(gate, O_WRONLY);
+    check(gate, SYS(write, fd, "", 1));
+    check(gate, SYS(unlinkat, AT_FDCWD, gate, 0));
+    return 0;
+}
+
+static int delete(void) {
+    if (options.killed) {
+        int process = (int)check("pidfd_open", SYS(pidfd_open, options.killed, 0));
+        check("kill", SYS(pidfd_send_signal, process, SIGKILL, NULL, 0));
+        struct pollfd end = {.fd = process, .events = POLLIN};
+        check("waiting for the end", SYS(ppoll, &end, 1, NULL, NULL, 0));
+    }
+    remove_cgroups();
+    return 0;
+}
+
+/* The name, the process and whether there is one, of each file of a directory. */
+static int list(const char *path) {
+    static char entries[32768], text[32768];
+    int directory = open_file(path, O_RDONLY | O_DIRECTORY);
+    word size;
+    while ((size = check(path, SYS(getdents64, directory, entries, sizeof entries))) > 0) {
+        char *end = append(text, "");
+        for (word at = 0; at < size; at += *(uint16_t *)(entries + at + 16)) {
+            const char *file = entries + at + 19;
+            char pid[24], process[40];
+            if (*file == '.') continue;
+            int fd = (int)check(file, SYS(openat, directory, file, O_RDONLY | O_CLOEXEC, 0));
+            word digits = check(file, SYS(read, fd, pid, sizeof pid - 1));
+            SYS(close, fd);
+            pid[digits] = 0;
+            append(append(process, "/proc/"), pid);
+            int alive = SYS(faccessat, AT_FDCWD, process, 0) == 0;
+            end = append(append(append(append(end, file), "\t"), pid), alive ? "\talive\n" : "\tgone\n");
+        }
+        print(1, text);
+    }
+    return 0;
 }
 
 static int enter(unsigned long target, char **command) {
@@ -410,31 +520,48 @@ static char **parse_hierarchies(char **argv) {
 
 static int usage(void) {
     print(2, "usage: floor exit\n"
-             "       floor run [--binds N] [--limit B] [--time] ROOT NAME HIERARCHY... -- COMMAND...\n"
-             "       floor exec PID NAME HIERARCHY... -- COMMAND...\n");
+             "       floor run|create [--gate FIFO] [--binds N] [--limit BYTES] [--seccomp FLAGS FILE] [--time]\n"
+             "           ROOT NAME HIERARCHY... -- COMMAND...\n"
+             "       floor start FIFO\n"
+             "       floor exec PID NAME HIERARCHY... -- COMMAND...\n"
+             "       floor delete [--kill PID] NAME HIERARCHY...\n"
+             "       floor list DIRECTORY\n");
     return 2;
+}
+
+/* Reads the options, and gives what is behind them; nothing where one of them is not known. */
+static char **parse_options(char **argv) {
+    for (; argv[0] && argv[0][0] == '-'; argv++) {
+        if (same(argv[0], "--time")) options.timed = 1;
+        else if (!argv[1]) return NULL;
+        else if (same(argv[0], "--gate")) options.gate = *++argv;
+        else if (same(argv[0], "--binds")) options.binds = number(*++argv);
+        else if (same(argv[0], "--limit")) options.limit = number(*++argv);
+        else if (same(argv[0], "--kill")) options.killed = number(*++argv);
+        else if (same(argv[0], "--seccomp") && argv[2]) read_filter(argv[1], argv[2]), argv += 2;
+        else return NULL;
+    }
+    return argv;
 }
 
 static int program(int argc, char **argv, char **envp) {
     (void)envp;
     if (argc == 2 && same(argv[1], "exit")) return 0;
-    if (argc < 6) return usage();
-    unsigned long binds = 0, limit = 0;
-    int timed = 0, running = same(argv[1], "run");
-    if (!running && !same(argv[1], "exec")) return usage();
-    for (argv += 2; argv[0] && argv[0][0] == '-'; argv++) {
-        if (same(argv[0], "--time")) timed = 1;
-        else if (same(argv[0], "--binds") && argv[1]) binds = number(*++argv);
-        else if (same(argv[0], "--limit") && argv[1]) limit = number(*++argv);
-        else return usage();
-    }
-    if (!argv[0] || !argv[1]) return usage();
-    name = argv[1];
-    char **command = parse_hierarchies(argv + 2);
-    if (!command || !hierarchy_count) return usage();
-    if (!running) return enter(number(argv[0]), command);
-    word page = check("mmap", SYS(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-    mark_count = (int *)page;
-    marks = (void *)(page + 64);
-    return run(argv[0], binds, limit, timed, command);
+    if (argc == 3 && same(argv[1], "start")) return start(argv[2]);
+    if (argc == 3 && same(argv[1], "list")) return list(argv[2]);
+    if (argc < 4) return usage();
+    const char *verb = argv[1], *operand = NULL;
+    int deleting = same(verb, "delete");
+    if (!(argv = parse_options(argv + 2))) return usage();
+    if (!deleting && *argv) operand = *argv++;
+    if (!*argv) return usage();
+    name = *argv++;
+    char **command = parse_hierarchies(argv);
+    if (!hierarchy_count) return usage();
+    if (deleting) return delete();
+    if (!command) return usage();
+    if (same(verb, "exec")) return enter(number(operand), command);
+    if (same(verb, "run")) return run(operand, command);
+    if (same(verb, "create") && options.gate) return create(operand, command);
+    return usage();
 }

@@ -12,6 +12,7 @@ use crate::lab::Lab;
 use crate::results::{Cell, Pace, Row, Unit};
 use crate::stats::{Cost, Times};
 use crate::subject::{Kind, Subject};
+use crate::turns::order;
 
 /// What one round measures: the names of the rows, and what each cost.
 type Samples = Vec<(String, Cost)>;
@@ -44,10 +45,10 @@ pub(crate) const CASES: [Case; 14] = [
     case("run-107", |lab, subject| run(lab, subject, "run, 107 mounts", with_binds(100))),
     Case {
         every: 2,
-        ..case("run-1007", |lab, subject| run(lab, subject, "run, 1007 mounts", with_binds(MAX_BINDS)))
+        ..judged("run-1007", |lab, subject| run(lab, subject, "run, 1007 mounts", with_binds(MAX_BINDS)))
     },
     Case { every: 2, ..case("run-1m", |lab, subject| run(lab, subject, "run, config of 1 MB", BIG_CONFIG)) },
-    Case { every: 3, ..case("crowd-100", |lab, subject| crowd(lab, subject, 100)) },
+    Case { every: 3, ..judged("crowd-100", |lab, subject| crowd(lab, subject, 100)) },
     Case { every: 5, long: true, ..case("crowd-500", |lab, subject| crowd(lab, subject, 500)) },
     Case { every: 5, long: true, ..case("crowd-1000", |lab, subject| crowd(lab, subject, 1000)) },
 ];
@@ -114,11 +115,8 @@ fn run<'a>(lab: &'a Lab, subject: &'a Subject, row: &'static str, shape: Shape) 
 }
 
 fn run_seccomp<'a>(lab: &'a Lab, subject: &'a Subject) -> Result<Round<'a>> {
-    if lab.seccomp.is_none() && subject.kind == Kind::Runtime {
+    if lab.seccomp.is_none() {
         return Err(Error::Unfit("skipped: no profile given with --seccomp".into()));
-    }
-    if subject.kind == Kind::Floor {
-        return Err(Error::Inapplicable);
     }
     run(lab, subject, "run, seccomp", Shape { seccomp: true, ..Shape::TRUE })
 }
@@ -157,13 +155,13 @@ fn look<'a>(lab: &'a Lab, subject: &'a Subject) -> Result<Round<'a>> {
 
 /// `list` where there is no container.
 fn list<'a>(lab: &'a Lab, subject: &'a Subject) -> Result<Round<'a>> {
-    if subject.kind != Kind::Runtime {
+    if subject.kind == Kind::Library {
         return Err(Error::Inapplicable);
     }
     let none = Container::new(lab, subject, "none", Shape::SLEEP)?;
     Ok(Box::new(move |pace| {
         lab.rest(pace);
-        Ok(one("list, 0 containers", none.call("list").time()?))
+        Ok(one("list, 0 containers", none.call_list().time()?))
     }))
 }
 
@@ -187,16 +185,15 @@ pub(crate) fn measure(lab: &Lab, subjects: &[&Subject], case: &Case) -> Vec<Row>
     let mut rows = Vec::new();
     for pace in Pace::ALL {
         let mut table = Table::default();
-        for _ in 0..case.rounds(lab) {
-            for (subject, stage) in &mut stages {
+        for number in 0..case.rounds(lab) {
+            for index in order(stages.len(), number) {
+                let Some((subject, stage)) = stages.get_mut(index) else { continue };
                 let Ok(round) = stage else { continue };
                 match turn(round, pace) {
                     Ok(samples) => table.add(&subject.name, samples),
                     Err(e) => *stage = Err(e),
                 }
             }
-            // None is always the one behind the same other.
-            stages.rotate_left(1);
         }
         let reasons =
             stages.iter().filter_map(|(subject, stage)| Some((&subject.name, stage.as_ref().err()?)));

@@ -53,8 +53,10 @@ fn render(section: &Section, rows: &[&Row], height: i32, svg: &mut String) -> Dr
     };
     area.fill(&WHITE)?;
     let title = format!(
-        "milliseconds, median, {} ms of rest before each command, Linux {}",
-        section.rest_ms, section.machine.kernel
+        "milliseconds on a logarithmic scale, median, {} ms of rest before each command; {}, Linux {}",
+        section.rest_ms,
+        section.title(),
+        section.machine.kernel
     );
     label(title, 12, 18, HPos::Left, 17)?;
     for power in [0.1, 1.0, 10.0, 100.0] {

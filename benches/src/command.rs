@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -92,12 +92,6 @@ impl<'a> Call<'a> {
         self.command.stdout(File::create(&path).at(&path)?);
         self.time()?;
         fs::read_to_string(&path).at(&path)
-    }
-
-    /// Starts it and leaves it running.
-    pub(crate) fn spawn(mut self) -> Result<Child> {
-        self.open_streams()?;
-        self.command.spawn().at(self.command.get_program())
     }
 
     fn last_words(&self, wall: Duration, status: &str) -> String {

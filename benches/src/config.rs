@@ -48,7 +48,7 @@ pub(crate) fn config(lab: &Lab, id: &str, shape: &Shape) -> Value {
         "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
     });
     if let (true, Some(profile), Some(map)) = (shape.seccomp, &lab.seccomp, linux.as_object_mut()) {
-        map.insert("seccomp".into(), profile.clone());
+        map.insert("seccomp".into(), profile.config.clone());
     }
     json!({
         "ociVersion": "1.0.2",

@@ -1,9 +1,9 @@
 //! One container of one program, and the commands upon it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
-use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,8 @@ pub(crate) struct Container<'a> {
     bundle: PathBuf,
     shape: Shape,
     exists: bool,
-    /// The floor in the foreground of its container: it has no other way to keep one.
-    floor: Option<Child>,
+    /// The process of the floor's container, of which the floor itself keeps no record.
+    pid: Option<i32>,
     /// The process that calls the library for it.
     session: Option<Session>,
 }
@@ -46,7 +46,7 @@ impl<'a> Container<'a> {
             Kind::Library => Some(Session::start(&subject.program, &subject.state_root(lab), &bundle, &id)?),
             _ => None,
         };
-        Ok(Self { lab, subject, id, bundle, shape, exists: false, floor: None, session })
+        Ok(Self { lab, subject, id, bundle, shape, exists: false, pid: None, session })
     }
 
     /// A command of the runtime.
@@ -79,37 +79,59 @@ impl<'a> Container<'a> {
 
     /// `create`.
     pub(crate) fn create(&mut self, pace: Pace) -> Result<Cost> {
-        if self.subject.kind == Kind::Floor {
-            return Err(Error::Inapplicable);
-        }
-        self.exists = true;
-        self.operate(pace, "create", || Ok(self.call_create()))
+        self.set_exists(true);
+        let cost = self.operate(pace, "create", || Ok(self.call_create()))?;
+        self.find_process()?;
+        Ok(cost)
     }
 
     /// The command line of `create`.
     pub(crate) fn call_create(&self) -> Call<'a> {
-        self.on_bundle("create")
+        match self.subject.kind {
+            Kind::Floor => self.call_floor("create", &["--gate".into(), self.gate().into()]),
+            _ => self.on_bundle("create"),
+        }
     }
 
     /// `start`.
     pub(crate) fn start(&self, pace: Pace) -> Result<Cost> {
-        self.operate(pace, "start", || Ok(self.call_small("start", &[])))
+        self.operate(pace, "start", || Ok(self.call_start()))
+    }
+
+    /// The command line of `start`.
+    pub(crate) fn call_start(&self) -> Call<'a> {
+        match self.subject.kind {
+            Kind::Floor => self.bare_call("start").args([self.gate()]),
+            _ => self.call_small("start", &[]),
+        }
     }
 
     /// `delete`, perhaps with `--force`.
     pub(crate) fn delete(&mut self, pace: Pace, force: bool) -> Result<Cost> {
-        let cost = if force {
-            self.operate(pace, "delete --force", || Ok(self.call_delete_forced()))?
-        } else {
-            self.operate(pace, "delete", || Ok(self.call_small("delete", &[])))?
-        };
-        self.exists = false;
+        let operation = if force { "delete --force" } else { "delete" };
+        let cost = self.operate(pace, operation, || Ok(self.call_delete(force)))?;
+        self.set_exists(false);
         Ok(cost)
     }
 
-    /// The command line of `delete --force`.
-    pub(crate) fn call_delete_forced(&self) -> Call<'a> {
-        self.call("delete").args(["--force", &self.id])
+    /// The command line of `delete`, perhaps with `--force`.
+    pub(crate) fn call_delete(&self, force: bool) -> Call<'a> {
+        match (self.subject.kind, self.pid.filter(|_| force)) {
+            (Kind::Floor, Some(pid)) => {
+                self.floor_place(self.bare_call("delete").args(["--kill".to_owned(), pid.to_string()]))
+            }
+            (Kind::Floor, None) => self.floor_place(self.bare_call("delete")),
+            _ if force => self.call("delete").args(["--force", &self.id]),
+            _ => self.call_small("delete", &[]),
+        }
+    }
+
+    /// The command line of `list`.
+    pub(crate) fn call_list(&self) -> Call<'a> {
+        match self.subject.kind {
+            Kind::Floor => self.bare_call("list").args([self.subject.state_root(self.lab)]),
+            _ => self.call("list"),
+        }
     }
 
     /// `run`, to the end of the payload.
@@ -123,43 +145,65 @@ impl<'a> Container<'a> {
 
     /// The command line of `run`, for the floor with these flags of its own.
     pub(crate) fn call_run(&self, flags: &[&str]) -> Call<'a> {
-        if self.subject.kind == Kind::Runtime {
-            return self.on_bundle("run");
+        match self.subject.kind {
+            Kind::Floor => self.call_floor("run", &flags.iter().map(OsString::from).collect::<Vec<_>>()),
+            _ => self.on_bundle("run"),
         }
-        let number = |value: u64| value.to_string();
-        let call = self.lab.call(&self.subject.program, &self.id).args(["run"]).args(flags);
-        let call = call.args(["--binds".to_owned(), number(self.shape.binds as u64)]);
-        let call = call.args(["--limit".to_owned(), number(self.shape.memory.unwrap_or(0))]);
-        self.floor_operands(call.args([self.lab.rootfs()])).args(self.shape.args)
     }
 
-    fn floor_operands(&self, call: Call<'a>) -> Call<'a> {
+    fn bare_call(&self, command: &str) -> Call<'a> {
+        self.lab.call(&self.subject.program, &self.id).args([command])
+    }
+
+    /// The floor's `run` or `create`, with what this container differs in from the default one.
+    fn call_floor(&self, command: &str, flags: &[OsString]) -> Call<'a> {
+        let mut call = self.bare_call(command).args(flags);
+        for (flag, value) in
+            [("--binds", self.shape.binds as u64), ("--limit", self.shape.memory.unwrap_or(0))]
+        {
+            if value > 0 {
+                call = call.args([flag.to_owned(), value.to_string()]);
+            }
+        }
+        if let (true, Some(profile)) = (self.shape.seccomp, &self.lab.seccomp) {
+            call = call.args(["--seccomp".to_owned(), profile.flags.to_string()]).args([&profile.filter]);
+        }
+        self.floor_place(call.args([self.lab.rootfs()])).args(["--"]).args(self.shape.args)
+    }
+
+    /// Adds where the floor has its cgroups.
+    fn floor_place(&self, call: Call<'a>) -> Call<'a> {
         let hierarchies = self.lab.hierarchies.iter().map(|h| format!("{}@{}", h.options, h.dir.display()));
-        call.args([format!("{}/{}", self.lab.group, self.id)]).args(hierarchies).args(["--"])
+        call.args([format!("{}/{}", self.lab.group, self.id)]).args(hierarchies)
+    }
+
+    /// The FIFO at which the floor's container waits for its start.
+    fn gate(&self) -> PathBuf {
+        self.lab.state().join(format!("{}.gate", self.id))
+    }
+
+    /// The file by which the floor's `list` knows of the container.
+    fn record(&self) -> PathBuf {
+        self.subject.state_root(self.lab).join(&self.id)
+    }
+
+    /// Keeps for the floor which process its container has, outside the time of its commands.
+    pub(crate) fn find_process(&mut self) -> Result<()> {
+        if self.subject.kind != Kind::Floor {
+            return Ok(());
+        }
+        self.pid = self.lab.processes(&self.id)?.first().copied();
+        fs::write(self.record(), self.process()?.to_string()).at(self.record())
+    }
+
+    fn process(&self) -> Result<i32> {
+        self.pid.ok_or_else(|| Error::Failed("the floor's container is gone".into()))
     }
 
     /// Makes it run, without taking the time.
     pub(crate) fn launch(&mut self) -> Result<()> {
-        if self.subject.kind != Kind::Floor {
-            self.create(Pace::Tight)?;
-            return self.start(Pace::Tight).map(drop);
-        }
-        self.floor = Some(self.call_run(&[]).spawn()?);
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while self.payload().is_none() {
-            if Instant::now() > deadline {
-                return Err(Error::Failed("the floor's container does not start".into()));
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-        Ok(())
-    }
-
-    /// The process in the container, once it has executed the payload.
-    fn payload(&self) -> Option<i32> {
-        let processes = self.lab.processes(&self.id).ok()?;
-        let pid = *processes.first()?;
-        fs::read_link(format!("/proc/{pid}/exe")).ok()?.ends_with("bin/busybox").then_some(pid)
+        self.create(Pace::Tight)?;
+        self.start(Pace::Tight).map(drop)
     }
 
     /// `exec` of `true`, in the foreground, perhaps upon a terminal.
@@ -179,9 +223,8 @@ impl<'a> Container<'a> {
         if self.subject.kind == Kind::Runtime {
             return Ok(self.call("exec").args([&self.id]).args(Shape::TRUE.args));
         }
-        let pid = self.payload().ok_or_else(|| Error::Failed("the floor's container is gone".into()))?;
-        let call = self.lab.call(&self.subject.program, &self.id).args(["exec".to_owned(), pid.to_string()]);
-        Ok(self.floor_operands(call).args(Shape::TRUE.args))
+        let call = self.bare_call("exec").args([self.process()?.to_string()]);
+        Ok(self.floor_place(call).args(["--"]).args(Shape::TRUE.args))
     }
 
     /// A command that only looks or signals. The floor of these is a process that starts and ends.
@@ -194,13 +237,20 @@ impl<'a> Container<'a> {
     pub(crate) fn call_small(&self, command: &str, more: &[&str]) -> Call<'a> {
         match self.subject.kind {
             Kind::Runtime | Kind::Library => self.call(command).args([&self.id]).args(more),
-            Kind::Floor => self.lab.call(&self.subject.program, &self.id).args(["exit"]),
+            Kind::Floor => self.bare_call("exit"),
         }
     }
 
-    /// Notes that a command of the caller's own has created it, or deleted it.
+    /// Notes that it is about to be created, or has been deleted.
     pub(crate) fn set_exists(&mut self, exists: bool) {
         self.exists = exists;
+        if !exists && self.subject.kind == Kind::Floor {
+            self.pid = None;
+            for file in [self.record(), self.gate()] {
+                // A start has removed the gate already.
+                let _ = fs::remove_file(file);
+            }
+        }
     }
 
     /// Waits until its payload has ended.
@@ -215,12 +265,21 @@ impl<'a> Container<'a> {
         Ok(())
     }
 
+    fn kill_processes(&self) -> Result<Cost> {
+        for pid in self.lab.processes(&self.id)? {
+            // It may have ended just now.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        self.wait_stopped()?;
+        Ok(Cost::default())
+    }
+
     /// Cleans up after a command that failed, by the runtime's own means; what these leave, the final sweep takes.
     fn remove_remains(&self) {
         let _ = match (&self.session, self.subject.kind) {
             (Some(session), _) => session.ask("delete --force"),
-            (None, Kind::Floor) => Ok(Cost::default()),
-            (None, _) => self.call_delete_forced().time(),
+            (None, Kind::Floor) => self.kill_processes(),
+            (None, _) => self.call_delete(true).time(),
         };
         for hierarchy in &self.lab.hierarchies {
             let _ = fs::remove_dir(hierarchy.dir.join(&self.lab.group).join(&self.id));
@@ -232,12 +291,7 @@ impl Drop for Container<'_> {
     fn drop(&mut self) {
         if self.exists {
             self.remove_remains();
-        }
-        if let Some(mut floor) = self.floor.take() {
-            for pid in self.lab.processes(&self.id).unwrap_or_default() {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-            let _ = floor.wait();
+            self.set_exists(false);
         }
     }
 }

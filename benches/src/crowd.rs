@@ -23,7 +23,7 @@ pub(crate) struct Crowd<'a> {
 impl<'a> Crowd<'a> {
     /// Creates so many containers.
     pub(crate) fn new(lab: &'a Lab, subject: &'a Subject, size: usize) -> Result<Self> {
-        if subject.kind != Kind::Runtime {
+        if subject.kind == Kind::Library {
             return Err(Error::Inapplicable);
         }
         let member = |number| Container::new(lab, subject, &format!("crowd{number}"), Shape::SLEEP);
@@ -51,7 +51,7 @@ impl<'a> Crowd<'a> {
     /// `list`.
     pub(crate) fn list(&self) -> Result<Cost> {
         match self.members.first() {
-            Some(member) => member.call("list").time(),
+            Some(member) => member.call_list().time(),
             None => Err(Error::Unfit("an empty crowd".into())),
         }
     }

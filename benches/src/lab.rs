@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
 
 use crate::command::Call;
 use crate::config::MAX_BINDS;
 use crate::error::{At, Error, Result};
+use crate::profile::Profile;
 use crate::results::Pace;
 use crate::view::{Hierarchy, View, mounted};
 
@@ -27,8 +27,8 @@ pub(crate) struct Lab {
     pub(crate) rounds: usize,
     /// The rounds are those of `--long`.
     pub(crate) long: bool,
-    /// The `linux.seccomp` of the case run-seccomp.
-    pub(crate) seccomp: Option<Value>,
+    /// For the case run-seccomp.
+    pub(crate) seccomp: Option<Profile>,
 }
 
 impl Lab {

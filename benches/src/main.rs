@@ -27,6 +27,7 @@ mod crowd;
 mod error;
 mod lab;
 mod measure;
+mod profile;
 mod quantities;
 mod report;
 mod results;
@@ -34,6 +35,7 @@ mod session;
 mod stats;
 mod subject;
 mod targets;
+mod turns;
 mod view;
 
 use args::{Args, HELP};

@@ -12,6 +12,7 @@ use crate::args::Args;
 use crate::cases::{CASES, measure};
 use crate::error::{At, Error, Result};
 use crate::lab::Lab;
+use crate::profile::Profile;
 use crate::quantities::QUANTITIES;
 use crate::results::{Cell, Machine, Row, Section, Unit};
 use crate::subject::Subject;
@@ -37,7 +38,7 @@ pub(crate) fn section(args: &Args, dir: &Path) -> Result<()> {
     let mut lab = Lab::new(dir.to_owned(), view, args.rest, args.rounds)?;
     lab.long = args.long;
     if let Some(path) = &args.seccomp {
-        lab.seccomp = Some(serde_json::from_slice(&fs::read(path).at(path)?).at(path)?);
+        lab.seccomp = Some(Profile::read(path, dir)?);
     }
     let before = load()?;
     let subjects = Subject::all(&lab, &args.subjects)?;

@@ -14,6 +14,7 @@ use crate::lab::Lab;
 use crate::results::{Cell, Pace, Row, Unit};
 use crate::stats::{Cost, Times, median};
 use crate::subject::{Kind, Subject, own_program};
+use crate::turns::order;
 
 /// A case: its name on the command line, and what measures it.
 pub(crate) struct Quantity {
@@ -31,38 +32,50 @@ pub(crate) const QUANTITIES: [Quantity; 6] = [
     Quantity { name: "parts", measure: parts },
 ];
 
-/// A row out of one result for each program.
-fn row(name: &str, unit: Unit, subjects: &[&Subject], measure: impl Fn(&Subject) -> Result<f64>) -> Row {
-    let cell = |subject: &Subject| match measure(subject) {
-        Ok(number) => Some(Cell::Number(number)),
-        Err(e) => Cell::of_error(&e),
+/// What was measured of each program.
+type Measured<T> = Vec<(String, Result<Vec<T>>)>;
+
+/// Measures so often, the programs in turn; one that fails is left alone.
+fn in_turns<T>(subjects: &[&Subject], times: usize, measure: impl Fn(&Subject) -> Result<T>) -> Measured<T> {
+    let mut all: Measured<T> =
+        subjects.iter().map(|subject| (subject.name.clone(), Ok(Vec::new()))).collect();
+    for round in 0..times {
+        for index in order(subjects.len(), round) {
+            let (Some(subject), Some((_, found))) = (subjects.get(index), all.get_mut(index)) else {
+                continue;
+            };
+            let Ok(list) = found else { continue };
+            match measure(subject) {
+                Ok(one) => list.push(one),
+                Err(e) => *found = Err(e),
+            }
+        }
+    }
+    all
+}
+
+/// A row of medians.
+fn row<T>(name: &str, unit: Unit, measured: &Measured<T>, figure: impl Fn(&T) -> f64) -> Row {
+    let cell = |found: &Result<Vec<T>>| match found {
+        Ok(list) => median(list.iter().map(&figure).collect()).map(Cell::Number),
+        Err(e) => Cell::of_error(e),
     };
-    let cells = subjects.iter().filter_map(|subject| Some((subject.name.clone(), cell(subject)?))).collect();
+    let cells = measured.iter().filter_map(|(name, found)| Some((name.clone(), cell(found)?))).collect();
     Row { name: name.to_owned(), pace: None, unit, cells }
+}
+
+/// A row for each of several figures.
+fn rows<const N: usize>(names: &[String; N], unit: Unit, measured: &Measured<[f64; N]>) -> Vec<Row> {
+    let figure = |index: usize| move |figures: &[f64; N]| figures.get(index).copied().unwrap_or_default();
+    names.iter().enumerate().map(|(index, name)| row(name, unit, measured, figure(index))).collect()
 }
 
 /// `run` of `true` by 1, 2, 4 and 8 at once, in five slices of half a second, the programs in turn.
 fn throughput(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
-    let mut subjects = subjects.to_vec();
     let at_once = |threads: usize| {
-        let mut rates: BTreeMap<&str, Result<Vec<f64>>> = BTreeMap::new();
-        for _ in 0..5 {
-            for subject in &subjects {
-                let rates = rates.entry(&subject.name).or_insert_with(|| Ok(Vec::new()));
-                let Ok(list) = rates else { continue };
-                match rate(lab, subject, threads) {
-                    Ok(rate) => list.push(rate),
-                    Err(e) => *rates = Err(e),
-                }
-            }
-            subjects.rotate_left(1);
-        }
-        let cell = |rates| match rates {
-            Ok(rates) => median(rates).map_or_else(|| Cell::None("no slice".into()), Cell::Number),
-            Err(e) => Cell::None(Error::to_string(&e)),
-        };
-        let cells = rates.into_iter().map(|(name, rates)| (name.to_owned(), cell(rates))).collect();
-        Row { name: format!("run, {threads} at once"), pace: None, unit: Unit::PerSecond, cells }
+        let name = format!("run, {threads} at once");
+        let rates = in_turns(subjects, 5, |subject| rate(lab, subject, threads));
+        row(&name, Unit::PerSecond, &rates, |rate| *rate)
     };
     [1, 2, 4, 8].into_iter().map(at_once).collect()
 }
@@ -84,59 +97,42 @@ fn rate(lab: &Lab, subject: &Subject, threads: usize) -> Result<f64> {
 
 /// The largest resident size of each command.
 fn peak(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
-    let mut rows: Vec<(String, BTreeMap<String, Cell>)> = Vec::new();
+    let peaks = in_turns(subjects, 1, |subject| peaks(lab, subject));
     let commands = ["create", "start", "state", "kill", "exec", "list", "delete --force", "run"];
-    for command in commands {
-        rows.push((format!("peak memory of {command}"), BTreeMap::new()));
-    }
-    for subject in subjects {
-        let peaks = peaks(lab, subject);
-        for (index, (_, cells)) in rows.iter_mut().enumerate() {
-            let cell = match &peaks {
-                Ok(peaks) => peaks.get(index).and_then(|peak| *peak).map(Cell::Number),
-                Err(e) => Cell::of_error(e),
-            };
-            cells.extend(cell.map(|cell| (subject.name.clone(), cell)));
-        }
-    }
-    rows.into_iter().map(|(name, cells)| Row { name, pace: None, unit: Unit::KiB, cells }).collect()
+    let names = commands.map(|command| format!("peak memory of {command}"));
+    rows(&names, Unit::KiB, &peaks)
 }
 
-/// The peaks of the commands in the order of [`peak`]; none where the program has no such command.
-fn peaks(lab: &Lab, subject: &Subject) -> Result<Vec<Option<f64>>> {
-    let metered = |call: Call<'_>| -> Result<Option<f64>> {
+/// The peaks of the commands in the order of [`peak`].
+fn peaks(lab: &Lab, subject: &Subject) -> Result<[f64; 8]> {
+    let metered = |call: Call<'_>| -> Result<f64> {
         let meter = own_program("peak").ok_or_else(|| Error::Unfit("its meter is not built".into()))?;
         let text = call.under(&meter).output()?;
         let size = text.lines().next_back().and_then(|line| line.parse().ok());
-        size.map(Some).ok_or_else(|| Error::Failed(format!("the meter says {text:?}")))
+        size.ok_or_else(|| Error::Failed(format!("the meter says {text:?}")))
     };
     if subject.kind == Kind::Library {
         return Err(Error::Inapplicable);
     }
     let to_end = Container::new(lab, subject, "run", Shape::TRUE)?;
     let mut container = Container::new(lab, subject, "peak", Shape::SLEEP)?;
-    if subject.kind == Kind::Floor {
-        container.launch()?;
-        let exit = metered(container.call_small("exit", &[]))?;
-        let exec = metered(container.call_exec()?)?;
-        return Ok(vec![None, None, exit, exit, exec, None, None, metered(to_end.call_run(&[]))?]);
-    }
     container.set_exists(true);
-    let mut peaks = vec![
-        metered(container.call_create())?,
-        metered(container.call_small("start", &[]))?,
+    let create = metered(container.call_create())?;
+    container.find_process()?;
+    let start = metered(container.call_start())?;
+    let [state, kill, exec, list, delete] = [
         metered(container.call_small("state", &[]))?,
         metered(container.call_small("kill", &["CONT"]))?,
         metered(container.call_exec()?)?,
-        metered(container.call("list"))?,
-        metered(container.call_delete_forced())?,
+        metered(container.call_list())?,
+        metered(container.call_delete(true))?,
     ];
     container.set_exists(false);
-    peaks.push(metered(to_end.call_run(&[]))?);
-    Ok(peaks)
+    Ok([create, start, state, kill, exec, list, delete, metered(to_end.call_run(&[]))?])
 }
 
-/// What a container costs while it waits to be started, and while it runs, beyond its payload's own.
+/// What a container costs while it waits to be started, and while it runs, beyond its payload's own. Three times, since what the
+/// kernel keeps of the containers before them is memory that these do not lose.
 fn memory(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
     let names = [
         "created: PSS of its processes",
@@ -144,17 +140,7 @@ fn memory(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
         "created: MemAvailable lost",
         "started: MemAvailable lost, payload included",
     ];
-    let all: Vec<_> = subjects.iter().map(|subject| (&subject.name, crowd_memory(lab, subject))).collect();
-    let row = |(index, name): (usize, &&str)| {
-        let cell = |figures: &Result<[f64; 4]>| match figures {
-            Ok(figures) => figures.get(index).map(|kib| Cell::Number(*kib)),
-            Err(e) => Cell::of_error(e),
-        };
-        let cells =
-            all.iter().filter_map(|(name, figures)| Some(((*name).clone(), cell(figures)?))).collect();
-        Row { name: (*name).to_owned(), pace: None, unit: Unit::KiB, cells }
-    };
-    names.iter().enumerate().map(row).collect()
+    rows(&names.map(str::to_owned), Unit::KiB, &in_turns(subjects, 3, |subject| crowd_memory(lab, subject)))
 }
 
 /// The figures of [`memory`] in KiB for each container, over a hundred of them.
@@ -177,10 +163,21 @@ fn crowd_memory(lab: &Lab, subject: &Subject) -> Result<[f64; 4]> {
     Ok([pss, private, created, started].map(|sum| sum / SIZE as f64))
 }
 
-/// MemAvailable in KiB, once freed memory has had time to come back.
+/// MemAvailable in KiB, once it stays as it is, if that is soon: namespaces and cgroups are freed some time after their end.
 fn available() -> Result<f64> {
-    thread::sleep(Duration::from_millis(500));
-    Ok(kib(&fs::read_to_string("/proc/meminfo").at("/proc/meminfo")?, "MemAvailable:"))
+    const STILL: f64 = 512.0;
+    let now = || -> Result<f64> {
+        thread::sleep(Duration::from_millis(500));
+        Ok(kib(&fs::read_to_string("/proc/meminfo").at("/proc/meminfo")?, "MemAvailable:"))
+    };
+    let mut last = now()?;
+    for _ in 0..5 {
+        let before = std::mem::replace(&mut last, now()?);
+        if (last - before).abs() < STILL {
+            break;
+        }
+    }
+    Ok(last)
 }
 
 /// The value of a line such as `Pss:   12 kB`.
@@ -189,9 +186,9 @@ fn kib(text: &str, name: &str) -> f64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
 }
 
-/// The lowest memory limit with which `true` runs three times out of three.
+/// The lowest memory limit with which `true` runs three times out of three, looked for three times: it differs by some pages.
 fn lowest_limit(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
-    vec![row("lowest memory limit that runs true", Unit::KiB, subjects, |subject| {
+    let lowest = in_turns(subjects, 3, |subject| {
         if subject.kind == Kind::Library {
             return Err(Error::Inapplicable);
         }
@@ -213,7 +210,8 @@ fn lowest_limit(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
             if runs(middle)? { high = middle } else { low = middle }
         }
         Ok(high as f64)
-    })]
+    });
+    vec![row("lowest memory limit that runs true", Unit::KiB, &lowest, |kib| *kib)]
 }
 
 /// The size of the program, and of what runs in a container until it is started.
@@ -230,8 +228,8 @@ fn size(lab: &Lab, subjects: &[&Subject]) -> Vec<Row> {
         file(&format!("/proc/{}/exe", pid.ok_or_else(|| Error::Failed("no init".into()))?))
     };
     vec![
-        row("the program's file", Unit::KiB, subjects, program),
-        row("what waits in a created container", Unit::KiB, subjects, init),
+        row("the program's file", Unit::KiB, &in_turns(subjects, 1, program), |kib| *kib),
+        row("what waits in a created container", Unit::KiB, &in_turns(subjects, 1, init), |kib| *kib),
     ]
 }
 

@@ -17,9 +17,14 @@ const INTRODUCTION: &str = "\
 # Results
 
 Written by `make bench` (`benches/run`). *floor* is a C program that does the least kernel work for the same container, with
-neither config nor state; for `state` and `kill` it only starts and ends. `create`, `start` and `delete` are of a container that
-sleeps; `run` and `exec` run `true` to its end. In `delete --force` crun sleeps 10 ms and runc 100 ms, to let the payload end;
-`create + start + end + delete` has no such sleep: the payload is `true`, its end is waited for outside the time, `delete` is plain.
+neither config nor state, *floor-bare* the same without a C library. Its `create` is a `run` that waits at a FIFO before its last
+step, its `start` writes to that; `delete` kills the process, waits for its end, and removes the cgroup; for `state` and `kill` it only
+starts and ends; of each container its `list` reads a file with a process, and looks whether that is there. The filter of the seccomp
+profile it finds compiled.
+
+`create`, `start` and `delete --force` are of a container that sleeps; `run` and `exec` run `true` to its end. In `delete --force` crun
+sleeps 10 ms and runc 100 ms, to let the payload end; `create + start + end + delete` has no such sleep: the payload is `true`, its end is
+waited for outside the time, `delete` is plain. A sum is that of its commands' own times; with rest, each of them has had its own.
 
 Times are milliseconds of whole commands as their caller sees them: median (minimum, 95th percentile). The programs take turns in
 one run, so that ratios can be trusted more than the absolute figures of a machine that has other work.
@@ -53,7 +58,7 @@ fn markdown(section: &Section) -> String {
     let mut text = String::new();
     let machine = &section.machine;
     let line = format!(
-        "\n## {}\n\n{} UTC; Linux {}, {} processors, {} MiB; load {} before, {} at the end; {} rounds.\n\n",
+        "\n## {}\n\n{} UTC; Linux {}, {} processors, {} MiB; load {} before, {} at the end, the benchmark's own included; {} rounds.\n\n",
         section.title(),
         section.date,
         machine.kernel,
