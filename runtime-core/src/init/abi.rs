@@ -21,6 +21,7 @@ pub(crate) const EDQUOT: u32 = 122;
 
 pub(crate) const AT_FDCWD: i32 = -100;
 pub(crate) const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
+pub(crate) const AT_NO_AUTOMOUNT: u32 = 0x800;
 pub(crate) const AT_EACCESS: u32 = 0x200;
 pub(crate) const AT_EMPTY_PATH: u32 = 0x1000;
 pub(crate) const AT_RECURSIVE: u32 = 0x8000;

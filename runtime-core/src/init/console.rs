@@ -3,7 +3,7 @@
 use super::abi::*;
 use super::fault::{Fault, Result, unless};
 use super::link::Link;
-use super::mount::{attach, clone_tree};
+use super::mount::{attach_on, clone_tree};
 use super::path::Root;
 use super::sys::{self, Fd};
 use super::wire::{Check, Tag};
@@ -57,7 +57,7 @@ fn bind(root: &Root, slave: &Fd) -> Result<()> {
     let dir = strict.open_with(c"dev", O_PATH | O_DIRECTORY)?;
     unless(sys::mknodat(dir.raw(), c"console", S_IFREG | 0o600, 0), &[EEXIST])?;
     let target = strict.open(c"dev/console")?;
-    attach(&clone_tree(slave.raw(), c"", 0)?, &target, &strict, c"dev/console")
+    attach_on(&clone_tree(slave.raw(), c"", 0)?, &target, &strict, c"dev/console")
 }
 
 /// Gives `uid` the standard streams that are terminals, pipes or sockets, so that the payload can open them anew.

@@ -71,13 +71,3 @@ impl Blame {
         self.0.unwrap_or(Fault::errno(nr::EXECVE, ENOENT))
     }
 }
-
-/// The environment's entry for the home directory, in memory that stays.
-pub(crate) fn home_entry(home: Option<&[u8]>) -> Result<&'static CStr> {
-    let home = home.unwrap_or(b"/");
-    let text = sys::memory(home.len().saturating_add(b"HOME=\0".len()))?;
-    for (place, byte) in text.iter_mut().zip(b"HOME=".iter().chain(home)) {
-        *place = *byte;
-    }
-    Ok(CStr::from_bytes_until_nul(text).unwrap_or_default())
-}

@@ -43,7 +43,7 @@ struct Init {
     step: u32,
     /// Mounts that a later step changes; the root first.
     slots: [Option<Fd>; SLOTS],
-    /// The directory of the device nodes and links that are just being made.
+    /// The directory of what is just being mounted or made.
     kept: Kept<'static>,
     /// The kinds of namespaces that have been joined.
     joined: u32,
@@ -51,6 +51,8 @@ struct Init {
     die_with_parent: bool,
     /// The root was there before: others see at once what is mounted in it.
     live: bool,
+    /// Nobody else is in the mount namespace.
+    alone: bool,
     /// The current directory is the payload's.
     arrived: bool,
     /// The candidate that `Lookup` found.
@@ -73,6 +75,7 @@ impl Init {
             undumpable: false,
             die_with_parent: false,
             live: false,
+            alone: false,
             arrived: false,
             chosen: 0,
             home: None,
@@ -122,14 +125,13 @@ impl Init {
     }
 
     fn root(&self, nofollow: bool) -> Result<Root> {
-        Ok(Root { dir: self.slot(0)?.raw(), nofollow })
+        Ok(Root { dir: self.slot(0)?.raw(), nofollow, alone: self.alone })
     }
 
     /// Does what a step says. One arm for each, so that the whole list can be read in one place.
     fn perform(&mut self, step: Step<'static>) -> Result<()> {
-        if !matches!(step, Step::MakeNode { .. } | Step::MakeSymlink { .. }) {
-            // After anything else the same path may lead elsewhere.
-            self.kept = None;
+        if self.kept.is_some() && !keeps_directory(&step) {
+            self.root(false)?.settle(&mut self.kept)?;
         }
         match step {
             Step::Undumpable {} => {
@@ -150,6 +152,7 @@ impl Init {
             }
             Step::Unshare { kinds } => {
                 sys::unshare(kinds)?;
+                self.alone |= u64::from(kinds) & CLONE_NEWNS != 0;
                 self.guard_after(kinds)
             }
             Step::Fork { cgroup } => self.fork(cgroup),
@@ -179,7 +182,7 @@ impl Init {
                 let new = Filesystem { fstype, source, options, keep_mode, copy_up };
                 let mount = mount::filesystem(&new, &attrs, &root, target.c_str())?;
                 self.announce(&mount)?;
-                mount::place(&mount, &root, target.c_str())?;
+                mount::place(&mount, &root, target.c_str(), &mut self.kept)?;
                 keep.map_or(Ok(()), |slot| self.keep(slot, mount))
             }
             Step::MountData { fstype, source, flags, data, attrs, target } => {
@@ -218,7 +221,7 @@ impl Init {
                     self.link.expect(Order::Proceed)?;
                 }
                 self.announce(&tree)?;
-                mount::bind(&tree, &root, target.c_str(), target_link)?;
+                mount::bind(&tree, &root, target.c_str(), target_link, &mut self.kept)?;
                 keep.map_or(Ok(()), |slot| self.keep(slot, tree))
             }
             Step::Unmount { target, mount: None } => mount::unmount(&self.root(true)?, target.c_str()),
@@ -237,8 +240,10 @@ impl Init {
             Step::MakeSymlink { target, path } => {
                 dev::make_symlink(&self.root(false)?, target.c_str(), path.c_str(), &mut self.kept)
             }
-            Step::Mask { paths, label, aside } => mask::mask(&self.root(false)?, paths, label, aside),
-            Step::Readonly { paths } => mask::read_only(&self.root(false)?, paths),
+            Step::Mask { paths, label, aside } => {
+                mask::mask(&self.root(false)?, paths, label, aside, &mut self.kept)
+            }
+            Step::Readonly { paths } => mask::read_only(&self.root(false)?, paths, &mut self.kept),
             Step::WriteSysctl { proc, path, value } => {
                 process::write_sysctl(self.fd(proc), path.c_str(), value.bytes())
             }
@@ -272,8 +277,7 @@ impl Init {
             },
             Step::OwnStdio { uid } => console::own_stdio(uid),
             Step::FindHome { uid } => {
-                let home = process::find_home(&self.root(false)?, uid)?;
-                self.home = Some(exec::home_entry(home)?);
+                self.home = Some(process::find_home(&self.root(false)?, uid)?);
                 Ok(())
             }
             Step::CloseFds { gate } => self.close_fds(gate),
@@ -433,6 +437,19 @@ impl Init {
             _ => Err(Fault::check(Check::Message)),
         }
     }
+}
+
+/// True where the directory of the step before is kept: after anything else the same path may lead elsewhere.
+fn keeps_directory(step: &Step<'_>) -> bool {
+    matches!(
+        step,
+        Step::MountFs { .. }
+            | Step::BindMount { .. }
+            | Step::MakeNode { .. }
+            | Step::MakeSymlink { .. }
+            | Step::Readonly { .. }
+            | Step::Mask { .. }
+    )
 }
 
 /// Maps the program that stands at the end of the image.

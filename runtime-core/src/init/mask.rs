@@ -3,9 +3,9 @@
 use core::ffi::CStr;
 
 use super::abi::*;
-use super::fault::Result;
+use super::fault::{Result, unless};
 use super::mount::{self, attach, clone_tree};
-use super::path::Root;
+use super::path::{Kept, Root};
 use super::sys::{self, Fd};
 use super::wire::{Attrs, List, Setting, Str};
 
@@ -14,19 +14,20 @@ use super::wire::{Attrs, List, Setting, Str};
 /// Only an attached mount can be cloned on older kernels, and one that is made and dropped waits for an RCU
 /// grace period. So the tmpfs itself covers the first directory. Where there is none it lies on the host's `/proc` in the tree
 /// that is left behind, and goes with that; where that tree is not init's alone it lies on the root for a moment.
-pub(crate) fn mask(
+pub(crate) fn mask<'a>(
     root: &Root,
-    paths: List<'_, Str<'_>>,
+    paths: List<'a, Str<'a>>,
     label: Option<Setting<'_>>,
     aside: bool,
+    kept: &mut Kept<'a>,
 ) -> Result<()> {
-    let found = find(root, paths)?;
+    let found = find(root, paths, kept)?;
     if !found.any {
         return Ok(());
     }
     let cover = Cover::new(label).map_err(|fault| fault.at(0))?;
-    match &found.directory {
-        Some((_, target, path)) => attach(&cover.tree, target, root, path)?,
+    match found.directory {
+        Some((_, path)) => attach(&cover.tree, &sys::statx(cover.tree.raw(), c"")?, root, path, None, kept)?,
         None if aside => {
             // Not on its root: what is unmounted there would be the cover and not the tree.
             let spare = sys::openat(AT_FDCWD, c"/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0)?;
@@ -34,9 +35,9 @@ pub(crate) fn mask(
         }
         None => mount::attach_at(&cover.tree, root.dir)?,
     }
-    let covered = found.directory.as_ref().map(|(index, ..)| *index);
+    let covered = found.directory.map(|(index, _)| index);
     for (index, path) in paths.iter().enumerate().filter(|(index, _)| covered != Some(*index)) {
-        cover.lay(root, path.c_str()).map_err(|fault| fault.at(index))?;
+        cover.lay(root, path.c_str(), kept).map_err(|fault| fault.at(index))?;
     }
     cover.seal()?;
     if covered.is_none() && !aside {
@@ -50,25 +51,20 @@ pub(crate) fn mask(
 /// What there is to cover.
 struct Found<'a> {
     any: bool,
-    /// The first directory: its place in the list, itself and its path.
-    directory: Option<(usize, Fd, &'a CStr)>,
+    /// The first directory: its place in the list, and its path.
+    directory: Option<(usize, &'a CStr)>,
 }
 
-fn find<'a>(root: &Root, paths: List<'a, Str<'a>>) -> Result<Found<'a>> {
+fn find<'a>(root: &Root, paths: List<'a, Str<'a>>, kept: &mut Kept<'a>) -> Result<Found<'a>> {
     let mut any = false;
     for (index, path) in paths.iter().enumerate() {
-        let target = root.open_existing(path.c_str()).map_err(|fault| fault.at(index))?;
-        let Some(target) = target else { continue };
-        any = true;
-        if is_directory(&target)? {
-            return Ok(Found { any, directory: Some((index, target, path.c_str())) });
+        match root.kind(path.c_str(), kept).map_err(|fault| fault.at(index))? {
+            None => {}
+            Some(S_IFDIR) => return Ok(Found { any: true, directory: Some((index, path.c_str())) }),
+            Some(_) => any = true,
         }
     }
     Ok(Found { any, directory: None })
-}
-
-fn is_directory(fd: &Fd) -> Result<bool> {
-    Ok(sys::statx(fd.raw(), c"")?.kind() == S_IFDIR)
 }
 
 /// A tmpfs whose root is a directory with nothing in it but an empty file.
@@ -95,12 +91,12 @@ impl Cover {
         Ok(Self { tree, file })
     }
 
-    fn lay(&self, root: &Root, path: &CStr) -> Result<()> {
-        let Some(target) = root.open_existing(path)? else { return Ok(()) };
-        let source = if is_directory(&target)? { &self.tree } else { &self.file };
+    fn lay<'a>(&self, root: &Root, path: &'a CStr, kept: &mut Kept<'a>) -> Result<()> {
+        let Some(kind) = root.kind(path, kept)? else { return Ok(()) };
+        let source = if kind == S_IFDIR { &self.tree } else { &self.file };
         let clone = clone_tree(source.raw(), c"", 0)?;
         mount::set(clone.raw(), &Self::READ_ONLY)?;
-        attach(&clone, &target, root, path)
+        attach(&clone, &sys::statx(clone.raw(), c"")?, root, path, None, kept)
     }
 
     /// Leaves the directory empty: a file without a name could not have been mounted.
@@ -111,16 +107,31 @@ impl Cover {
 }
 
 /// Makes paths read-only, with all mounts below them; missing ones are skipped.
-pub(crate) fn read_only(root: &Root, paths: List<'_, Str<'_>>) -> Result<()> {
+pub(crate) fn read_only<'a>(root: &Root, paths: List<'a, Str<'a>>, kept: &mut Kept<'a>) -> Result<()> {
     for (index, path) in paths.iter().enumerate() {
-        bind_read_only(root, path.c_str()).map_err(|fault| fault.at(index))?;
+        bind_read_only(root, path.c_str(), kept).map_err(|fault| fault.at(index))?;
     }
     Ok(())
 }
 
-fn bind_read_only(root: &Root, path: &CStr) -> Result<()> {
-    let Some(target) = root.open_existing(path)? else { return Ok(()) };
-    let tree = clone_tree(target.raw(), c"", AT_RECURSIVE)?;
+fn bind_read_only<'a>(root: &Root, path: &'a CStr, kept: &mut Kept<'a>) -> Result<()> {
+    let Some((tree, stat)) = clone_at(root, path, kept)? else { return Ok(()) };
     mount::set(tree.raw(), &Attrs { set_all: MOUNT_ATTR_RDONLY, ..Attrs::default() })?;
-    attach(&tree, &target, root, path)
+    attach(&tree, &stat, root, path, None, kept)
+}
+
+/// A detached copy of the mounts at a path, and what its root is; none where the path is missing.
+fn clone_at<'a>(root: &Root, path: &'a CStr, kept: &mut Kept<'a>) -> Result<Option<(Fd, Statx)>> {
+    if let Some((dir, name)) = root.neighbour(path, false, kept)? {
+        let own = AT_RECURSIVE | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+        let Some(tree) = unless(clone_tree(dir, name.c_str(), own), &[ENOENT])? else { return Ok(None) };
+        let stat = sys::statx(tree.raw(), c"")?;
+        if stat.kind() != S_IFLNK {
+            return Ok(Some((tree, stat)));
+        }
+    }
+    let Some(target) = root.open_existing(path)? else { return Ok(None) };
+    let tree = clone_tree(target.raw(), c"", AT_RECURSIVE)?;
+    let stat = sys::statx(tree.raw(), c"")?;
+    Ok(Some((tree, stat)))
 }

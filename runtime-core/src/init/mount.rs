@@ -6,7 +6,7 @@ use super::abi::*;
 use super::copy;
 use super::fault::{Fault, Result, unless};
 use super::nr;
-use super::path::{Leaf, Root};
+use super::path::{Kept, Leaf, Root};
 use super::sys::{self, Fd};
 use super::wire::{Attrs, Check, List, Setting, Str};
 
@@ -64,8 +64,56 @@ pub(crate) fn clone_tree(dir: i32, path: &CStr, flags: u32) -> Result<Fd> {
     sys::open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | empty | flags)
 }
 
+/// Attaches a detached tree at `path` of the root, and looks whether it is there. A missing path is made where `leaf` says what.
+pub(crate) fn attach<'a>(
+    tree: &Fd,
+    mounted: &Statx,
+    root: &Root,
+    path: &'a CStr,
+    leaf: Option<Leaf>,
+    kept: &mut Kept<'a>,
+) -> Result<()> {
+    if attach_by_name(tree, mounted, root, path, leaf, kept)? {
+        return Ok(());
+    }
+    root.settle(kept)?;
+    let target = leaf.map_or_else(|| root.open(path), |leaf| root.ensure(path, leaf))?;
+    attach_known(tree, mounted, &target, root, path)
+}
+
+/// The same by the last name of the path, in its directory: false where that name is a symbolic link, or nothing can be mounted
+/// on it. Whether the path leads to that directory is looked at when the directory is given up.
+fn attach_by_name<'a>(
+    tree: &Fd,
+    mounted: &Statx,
+    root: &Root,
+    path: &'a CStr,
+    leaf: Option<Leaf>,
+    kept: &mut Kept<'a>,
+) -> Result<bool> {
+    let Some((dir, name)) = root.neighbour(path, leaf.is_some(), kept)? else { return Ok(false) };
+    let name = name.c_str();
+    // The kernel itself mounts no directory on a link.
+    let is_link = |stat: Statx| stat.kind() == S_IFLNK;
+    if mounted.kind() != S_IFDIR && sys::statx_link(dir, name).is_ok_and(is_link) {
+        return Ok(false);
+    }
+    let attach = || sys::move_mount(tree.raw(), c"", dir, name, MOVE_MOUNT_F_EMPTY_PATH);
+    let attached = match (attach(), leaf) {
+        (Err(fault), Some(leaf)) if fault.is(ENOENT) => leaf.make(dir, name).and_then(|_| attach()),
+        (answer, _) => answer,
+    };
+    if attached.is_err() {
+        return Ok(false);
+    }
+    if let Some(kept) = kept {
+        kept.mounted = true;
+    }
+    if sys::mount_at(dir, name)? == mounted.mnt_id { Ok(true) } else { Err(Fault::check(Check::MountMoved)) }
+}
+
 /// Attaches a detached tree at `target`, which was opened as `path`, and looks whether it is there.
-pub(crate) fn attach(tree: &Fd, target: &Fd, root: &Root, path: &CStr) -> Result<()> {
+pub(crate) fn attach_on(tree: &Fd, target: &Fd, root: &Root, path: &CStr) -> Result<()> {
     attach_known(tree, &sys::statx(tree.raw(), c"")?, target, root, path)
 }
 
@@ -173,8 +221,8 @@ pub(crate) fn filesystem(new: &Filesystem<'_>, attrs: &Attrs, root: &Root, targe
 }
 
 /// Attaches a new mount at `target` in the root.
-pub(crate) fn place(mount: &Fd, root: &Root, target: &CStr) -> Result<()> {
-    attach(mount, &root.ensure(target, Leaf::Directory)?, root, target)
+pub(crate) fn place<'a>(mount: &Fd, root: &Root, target: &'a CStr, kept: &mut Kept<'a>) -> Result<()> {
+    attach(mount, &sys::statx(mount.raw(), c"")?, root, target, Some(Leaf::Directory), kept)
 }
 
 /// The permissions of a mode as text, NUL-terminated.
@@ -263,15 +311,22 @@ pub(crate) fn map_ids(tree: i32, recursive: bool, namespace: i32) -> Result<()> 
 }
 
 /// Attaches a detached tree at `target` in the root; with `link` over a symbolic link that is there.
-pub(crate) fn bind(tree: &Fd, root: &Root, target: &CStr, link: bool) -> Result<()> {
-    let there = if link { unless(root.open_with(target, O_PATH | O_NOFOLLOW), &[ENOENT])? } else { None };
+pub(crate) fn bind<'a>(
+    tree: &Fd,
+    root: &Root,
+    target: &'a CStr,
+    link: bool,
+    kept: &mut Kept<'a>,
+) -> Result<()> {
     let stat = sys::statx(tree.raw(), c"")?;
-    let leaf = match stat.kind() {
-        S_IFDIR => Leaf::Directory,
-        _ => Leaf::File,
-    };
-    let there = there.map_or_else(|| root.ensure(target, leaf), Ok)?;
-    attach_known(tree, &stat, &there, root, target)
+    if link {
+        root.settle(kept)?;
+        if let Some(there) = unless(root.open_with(target, O_PATH | O_NOFOLLOW), &[ENOENT])? {
+            return attach_known(tree, &stat, &there, root, target);
+        }
+    }
+    let leaf = if stat.kind() == S_IFDIR { Leaf::Directory } else { Leaf::File };
+    attach(tree, &stat, root, target, Some(leaf), kept)
 }
 
 /// Detaches the mount on top at `target` in the root. A directory may be renamed meanwhile, but no link leads from it to a mount

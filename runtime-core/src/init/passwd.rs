@@ -1,7 +1,9 @@
 //! The parser of `/etc/passwd`.
 
+use core::ffi::CStr;
+
 /// The home directory of `uid`: that of the first line with seven fields that names it.
-pub(crate) fn home(passwd: &[u8], uid: u32) -> Option<&[u8]> {
+fn home(passwd: &[u8], uid: u32) -> Option<&[u8]> {
     passwd.split(|&byte| byte == b'\n').find_map(|line| {
         let mut fields = line.split(|&byte| byte == b':');
         let same = number(fields.nth(2)?)? == uid;
@@ -10,13 +12,28 @@ pub(crate) fn home(passwd: &[u8], uid: u32) -> Option<&[u8]> {
     })
 }
 
+/// The environment's entry for the home directory of `uid`, if it has one, made where it stands: the five bytes of its key fit into
+/// the fields before it, and a byte comes after the `len` of the text.
+pub(crate) fn home_entry(text: &mut [u8], len: usize, uid: u32) -> Option<&CStr> {
+    const KEY: &[u8] = b"HOME=";
+    let home = home(text.get(..len)?, uid).filter(|home| !home.is_empty())?;
+    let start = (home.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    let end = start + home.len();
+    let from = start.checked_sub(KEY.len())?;
+    *text.get_mut(end)? = 0;
+    for (place, byte) in text.get_mut(from..start)?.iter_mut().zip(KEY) {
+        *place = *byte;
+    }
+    CStr::from_bytes_until_nul(text.get(from..)?).ok()
+}
+
 fn number(digits: &[u8]) -> Option<u32> {
     core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::home;
+    use super::{home, home_entry};
 
     const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\n\
         # a comment\n\
@@ -27,6 +44,18 @@ mod tests {
         homeless:x:8:8:::\n\
         nul:x:9:9::/a\0b:\n\
         last:x:10:10::/last:/bin/sh";
+
+    #[test]
+    fn entries_are_made_in_place() {
+        for (uid, entry) in [(0, Some(c"HOME=/root")), (7, Some(c"HOME=/home/seven")), (8, None), (99, None)]
+        {
+            let mut text = PASSWD.to_vec();
+            text.push(0);
+            assert_eq!(home_entry(&mut text, PASSWD.len(), uid), entry, "{uid}");
+        }
+        let shortest = b"::0:::/";
+        assert_eq!(home_entry(&mut [shortest, &b"\0"[..]].concat(), shortest.len(), 0), Some(c"HOME=/"));
+    }
 
     #[test]
     fn first_whole_line_counts() {

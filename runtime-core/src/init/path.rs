@@ -22,6 +22,16 @@ pub(crate) enum Leaf {
     File,
 }
 
+impl Leaf {
+    /// Makes it in `dir`.
+    pub(crate) fn make(self, dir: i32, name: &CStr) -> Result<usize> {
+        match self {
+            Self::File => sys::mknodat(dir, name, S_IFREG | 0o644, 0),
+            Self::Directory => sys::mkdirat(dir, name, 0o755),
+        }
+    }
+}
+
 /// How a path is resolved.
 #[derive(Clone, Copy)]
 pub(crate) struct Root {
@@ -29,6 +39,8 @@ pub(crate) struct Root {
     pub(crate) dir: i32,
     /// Refuse symbolic links anywhere in the path.
     pub(crate) nofollow: bool,
+    /// Nobody else is in the mount namespace: what is mounted is not seen before all of it is there.
+    pub(crate) alone: bool,
 }
 
 impl Root {
@@ -95,11 +107,7 @@ impl Root {
         if let Some(there) = unless(self.open(path), &[ENOENT])? {
             return Ok(Some(there));
         }
-        let made = match leaf {
-            Leaf::File => sys::mknodat(dir, name, S_IFREG | 0o644, 0),
-            Leaf::Directory => sys::mkdirat(dir, name, 0o755),
-        };
-        match unless(made, &[EEXIST])? {
+        match unless(leaf.make(dir, name), &[EEXIST])? {
             Some(_) => self.open(path).map(Some),
             None => Ok(None),
         }
@@ -134,59 +142,109 @@ impl Root {
     /// also for neighbours of `path`, which then need not look for it.
     #[inline(never)] // once for all steps
     pub(crate) fn parent<'a>(&self, path: &'a CStr, kept: &mut Kept<'a>) -> Result<(i32, Name)> {
-        let given = path.to_bytes();
-        let end = given.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        let given = given.get(..end).unwrap_or_default();
-        let start = given.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-        let (head, name) = given.split_at_checked(start).unwrap_or_default();
-        if matches!(name, b"" | b"." | b"..") {
-            return Err(Fault::errno(nr::OPENAT2, EINVAL));
+        let (head, name) = split(path).ok_or(Fault::errno(nr::OPENAT2, EINVAL))?;
+        Ok((self.directory(head, true, kept)?, Name::new(name)?))
+    }
+
+    /// The same where a path can go by its last name, since nobody else is about; a directory is made with `make` alone.
+    #[inline(never)] // as above
+    pub(crate) fn neighbour<'a>(
+        &self,
+        path: &'a CStr,
+        make: bool,
+        kept: &mut Kept<'a>,
+    ) -> Result<Option<(i32, Name)>> {
+        let Some((head, name)) = split(path).filter(|_| self.alone) else { return Ok(None) };
+        let tolerated: &[u32] = if make { &[] } else { &[ENOENT, ENOTDIR] };
+        let Some(dir) = unless(self.directory(head, make, kept), tolerated)? else { return Ok(None) };
+        Ok(Some((dir, Name::new(name)?)))
+    }
+
+    fn directory<'a>(&self, head: &'a [u8], make: bool, kept: &mut Kept<'a>) -> Result<i32> {
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.head == head && kept.nofollow == self.nofollow) {
+            return Ok(kept.dir.raw());
         }
-        let name = Name::new(name)?;
-        match kept {
-            Some((path, dir)) if *path == head => Ok((dir.raw(), name)),
-            _ => {
-                let (_, dir) = kept.insert((head, self.open_head(head)?));
-                Ok((dir.raw(), name))
-            }
+        self.settle(kept)?;
+        if head.iter().all(|&byte| byte == b'/') {
+            return Ok(self.dir);
+        }
+        let dir = self.open_head(head, make)?;
+        Ok(kept.insert(Directory { head, nofollow: self.nofollow, dir, mounted: false }).dir.raw())
+    }
+
+    /// Gives up what is kept. Where something was mounted in it by name, its path must still lead to it.
+    #[inline(never)] // as above
+    pub(crate) fn settle(&self, kept: &mut Kept<'_>) -> Result<()> {
+        let Some(kept) = kept.take().filter(|kept| kept.mounted) else { return Ok(()) };
+        let there = Self { nofollow: kept.nofollow, ..*self }.open_head(kept.head, false)?;
+        let (kept, there) = (sys::statx(kept.dir.raw(), c"")?, sys::statx(there.raw(), c"")?);
+        let place = |stat: &Statx| (stat.mnt_id, stat.dev_major, stat.dev_minor, stat.ino);
+        if place(&kept) == place(&there) { Ok(()) } else { Err(Fault::check(Check::MountMoved)) }
+    }
+
+    /// Opens what stands before the last name of a path, which ends with a slash; with `make` what is missing is made.
+    #[inline(never)] // its buffer is not to take room on the stack of what is done there
+    fn open_head(&self, head: &[u8], make: bool) -> Result<Fd> {
+        let mut path = Buffer::EMPTY;
+        path.push(head)?;
+        if make {
+            self.ensure(path.c_str(), Leaf::Directory)
+        } else {
+            self.open_with(path.c_str(), O_PATH | O_DIRECTORY)
         }
     }
 
-    /// Opens what stands before the last name of a path, which ends with a slash unless it is empty.
-    #[inline(never)] // its buffer is not to take room on the stack of what is done there
-    fn open_head(&self, head: &[u8]) -> Result<Fd> {
-        let mut path = Buffer::EMPTY;
-        match head.split_last() {
-            None | Some((_, [])) => self.open(c"."),
-            Some((_, head)) => {
-                path.push(head)?;
-                self.ensure(path.c_str(), Leaf::Directory)
+    /// The kind of file that a path leads to, unless it is missing.
+    pub(crate) fn kind<'a>(&self, path: &'a CStr, kept: &mut Kept<'a>) -> Result<Option<u32>> {
+        if let Some((dir, name)) = self.neighbour(path, false, kept)? {
+            match unless(sys::statx_link(dir, name.c_str()), &[ENOENT])? {
+                Some(stat) if stat.kind() == S_IFLNK => {}
+                there => return Ok(there.map(|stat| stat.kind())),
             }
         }
+        let Some(there) = self.open_existing(path)? else { return Ok(None) };
+        sys::statx(there.raw(), c"").map(|stat| Some(stat.kind()))
     }
 
     /// Requires that `path` is a real directory, reached without any symbolic link; a missing one is made, or
     /// passed over.
     pub(crate) fn real_directory(self, path: &CStr, create: bool) -> Result<()> {
         let strict = Self { nofollow: true, ..self };
-        let opened = if create {
-            strict.ensure(path, Leaf::Directory)
-        } else {
-            match strict.open(path) {
-                Err(fault) if fault.is(ENOENT) => return Ok(()),
-                answer => answer,
+        let mut kept = None;
+        let (dir, name) = strict.parent(path, &mut kept)?;
+        let stat = match unless(sys::statx_link(dir, name.c_str()), &[ENOENT])? {
+            None if !create => return Ok(()),
+            None => {
+                unless(Leaf::Directory.make(dir, name.c_str()), &[EEXIST])?;
+                sys::statx_link(dir, name.c_str())?
             }
+            Some(stat) => stat,
         };
-        match opened {
-            Ok(fd) if sys::statx(fd.raw(), c"")?.kind() == S_IFDIR => Ok(()),
-            Err(fault) if !fault.is(ELOOP) && !fault.is(ENOTDIR) => Err(fault),
-            _ => Err(Fault::check(Check::NotDirectory)),
-        }
+        if stat.kind() == S_IFDIR { Ok(()) } else { Err(Fault::check(Check::NotDirectory)) }
     }
 }
 
-/// The directory of the path before this one, and how it was named: everything up to the last name.
-pub(crate) type Kept<'a> = Option<(&'a [u8], Fd)>;
+/// A directory of the root, and how it was named: everything of a path up to its last name.
+pub(crate) struct Directory<'a> {
+    head: &'a [u8],
+    nofollow: bool,
+    dir: Fd,
+    /// What was mounted in it by name is where it should be if this directory is.
+    pub(crate) mounted: bool,
+}
+
+/// The directory of the path before this one.
+pub(crate) type Kept<'a> = Option<Directory<'a>>;
+
+/// A path's last name, and everything before it; without the former where that is no name of its own.
+fn split(path: &CStr) -> Option<(&[u8], &[u8])> {
+    let path = path.to_bytes();
+    let end = path.iter().rposition(|&byte| byte != b'/')? + 1;
+    let path = path.get(..end)?;
+    let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let (head, name) = path.split_at_checked(start)?;
+    (!matches!(name, b"." | b"..")).then_some((head, name))
+}
 
 /// The name of a file, and the NUL behind it.
 pub(crate) struct Name([u8; 256]);
@@ -308,7 +366,7 @@ mod tests {
         }
 
         fn root(&self) -> Root {
-            Root { dir: self.1.as_raw_fd(), nofollow: false }
+            Root { dir: self.1.as_raw_fd(), nofollow: false, alone: true }
         }
 
         fn at(&self, path: &str) -> PathBuf {
@@ -438,6 +496,73 @@ mod tests {
         assert_eq!(dirs, [inode("dev"), inode("dev"), inode("etc"), inode("."), inode(".")]);
         for path in ["dev/null", "dev/zero", "etc/null", "zero", "null"] {
             assert!(fs::symlink_metadata(tree.at(path)).unwrap().file_type().is_fifo(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_was_mounted_in_a_directory_counts_where_that_is_still_found() {
+        type Change = fn(&Tree);
+        let moves: [(&str, Change, bool); 4] = [
+            ("stays", |_| {}, true),
+            ("goes", |tree| fs::rename(tree.at("a"), tree.at("b")).unwrap(), false),
+            (
+                "led-elsewhere",
+                |tree| {
+                    fs::rename(tree.at("a"), tree.at("b")).unwrap();
+                    fs::create_dir(tree.at("a")).unwrap();
+                },
+                false,
+            ),
+            (
+                "led-back",
+                |tree| {
+                    fs::rename(tree.at("a"), tree.at("b")).unwrap();
+                    tree.link("b", "a");
+                },
+                true,
+            ),
+        ];
+        for (name, change, found) in moves {
+            let tree = Tree::new(name);
+            for mounted in [false, true] {
+                let mut kept = None;
+                let (dir, _) = tree.root().neighbour(c"/a/mount", true, &mut kept).unwrap().unwrap();
+                assert_eq!(dir, kept.as_ref().unwrap().dir.raw());
+                kept.as_mut().unwrap().mounted = mounted;
+                if mounted {
+                    change(&tree);
+                }
+                assert_eq!(tree.root().settle(&mut kept).is_ok(), found || !mounted, "{name}");
+                assert!(kept.is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_for_those_who_are_alone() {
+        let tree = Tree::new("names");
+        let root = tree.root();
+        for (root, path, make) in
+            [(Root { alone: false, ..root }, c"a/b", true), (root, c"/", true), (root, c"missing/b", false)]
+        {
+            assert!(root.neighbour(path, make, &mut None).unwrap().is_none(), "{path:?}");
+        }
+        let mut kept = None;
+        assert!(root.neighbour(c"/b", false, &mut kept).unwrap().is_some_and(|(dir, _)| dir == root.dir));
+        assert!(kept.is_none() && !tree.at("missing").exists());
+    }
+
+    #[test]
+    fn kinds() {
+        let tree = Tree::new("kinds");
+        fs::create_dir(tree.at("dir")).unwrap();
+        fs::write(tree.at("dir/file"), "").unwrap();
+        tree.link("dir/file", "link");
+        tree.link("missing", "dangling");
+        for root in [tree.root(), Root { alone: false, ..tree.root() }] {
+            let kind = |path| root.kind(path, &mut None).unwrap();
+            assert_eq!([c"/dir", c"/dir/file", c"/link"].map(kind), [S_IFDIR, S_IFREG, S_IFREG].map(Some));
+            assert_eq!([c"/dangling", c"/missing", c"/missing/x", c"/dir/file/x"].map(kind), [None; 4]);
         }
     }
 

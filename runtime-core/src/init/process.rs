@@ -96,28 +96,30 @@ pub(crate) fn session_keyring(name: &CStr) -> Result<()> {
     unless(sys::set_key_permissions(key, PERMISSIONS), &[EACCES]).map(drop)
 }
 
-/// The user's home directory, from the root's `/etc/passwd`.
-pub(crate) fn find_home(root: &Root, uid: u32) -> Result<Option<&'static [u8]>> {
+/// The environment's entry for the user's home directory: from the root's `/etc/passwd`, else `/`.
+pub(crate) fn find_home(root: &Root, uid: u32) -> Result<&'static CStr> {
+    const NONE: &CStr = c"HOME=/";
     // An image decides what stands there: it is looked at first, since opening a device may have effects, and again
     // in case it was changed meanwhile.
-    let Ok(found) = root.open(PASSWD) else { return Ok(None) };
+    let Ok(found) = root.open(PASSWD) else { return Ok(NONE) };
     if !is_readable(&sys::statx(found.raw(), c"")?) {
-        return Ok(None);
+        return Ok(NONE);
     }
-    let Ok(file) = root.open_with(PASSWD, O_RDONLY | O_NONBLOCK | O_NOCTTY) else { return Ok(None) };
+    let Ok(file) = root.open_with(PASSWD, O_RDONLY | O_NONBLOCK | O_NOCTTY) else { return Ok(NONE) };
     let stat = sys::statx(file.raw(), c"")?;
     if !is_readable(&stat) {
-        return Ok(None);
+        return Ok(NONE);
     }
-    let text = sys::memory(stat.size as usize)?;
+    let size = stat.size as usize;
+    let text = sys::memory(size + 1)?;
     let mut len = 0;
-    while let Some(rest @ [_, ..]) = text.get_mut(len..) {
+    while let Some(rest @ [_, ..]) = text.get_mut(len..size) {
         match sys::read(file.raw(), rest)? {
             0 => break,
             more => len += more,
         }
     }
-    Ok(passwd::home(text.get(..len).unwrap_or_default(), uid).filter(|home| !home.is_empty()))
+    Ok(passwd::home_entry(text, len, uid).unwrap_or(NONE))
 }
 
 /// True for a regular file of sensible size.

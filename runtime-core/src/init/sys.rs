@@ -321,6 +321,11 @@ pub(crate) fn statx_link(dir: i32, name: &CStr) -> Result<Statx> {
     statx_of(dir, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS)
 }
 
+/// The number of the mount on top at `name` in `dir`, as [`statx`] has it.
+pub(crate) fn mount_at(dir: i32, name: &CStr) -> Result<u64> {
+    Ok(statx_of(dir, name, AT_SYMLINK_NOFOLLOW, STATX_MNT_ID | STATX_MNT_ID_UNIQUE)?.mnt_id)
+}
+
 /// The number of the mount that holds `fd`, as mountinfo has it.
 pub(crate) fn mount_number(fd: i32) -> Result<u64> {
     Ok(statx_of(fd, c"", AT_EMPTY_PATH, STATX_MNT_ID)?.mnt_id)
@@ -493,10 +498,14 @@ const PROT_WRITE: usize = 2;
 const MAP_PRIVATE: usize = 2;
 const MAP_ANONYMOUS: usize = 0x20;
 
+/// Where init maps what it needs, if there is room: near its text (`init.ld`), so that no further page tables are needed.
+const IMAGE: usize = 0x48_0000;
+const MEMORY: usize = 0x50_0000;
+
 /// Maps the first `len` bytes of a file that nobody changes any more.
 pub(crate) fn map_sealed(file: i32, len: usize) -> Result<&'static [u8]> {
     // SAFETY: a new mapping touches none that exists.
-    let address = unsafe { call(nr::MMAP, [0, len, PROT_READ, MAP_PRIVATE, file as usize, 0]) }?;
+    let address = unsafe { call(nr::MMAP, [IMAGE, len, PROT_READ, MAP_PRIVATE, file as usize, 0]) }?;
     // SAFETY: the mapping is readable, never unmapped, and the image behind it is sealed.
     Ok(unsafe { slice::from_raw_parts(address as *const u8, len) })
 }
@@ -505,7 +514,7 @@ pub(crate) fn map_sealed(file: i32, len: usize) -> Result<&'static [u8]> {
 pub(crate) fn memory(len: usize) -> Result<&'static mut [u8]> {
     let (access, kind) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
     // SAFETY: a new mapping touches none that exists.
-    let address = unsafe { call(nr::MMAP, [0, len, access, kind, usize::MAX, 0]) }?;
+    let address = unsafe { call(nr::MMAP, [MEMORY, len, access, kind, usize::MAX, 0]) }?;
     // SAFETY: the mapping is fresh, readable and writable, and nobody else knows it.
     Ok(unsafe { slice::from_raw_parts_mut(address as *mut u8, len) })
 }

@@ -1,6 +1,6 @@
 //! Processes: their signals, births, programs and ends.
 
-use core::{ffi::c_char, slice};
+use core::{ffi::c_char, marker::PhantomData, slice};
 
 use super::*;
 
@@ -54,26 +54,43 @@ pub(crate) fn wait_child(pidfd: i32) -> Result<Ending> {
     Ok(if code == CLD_EXITED { Ending::Exited(status) } else { Ending::Killed(status) })
 }
 
-/// A list of strings as `execve(2)` takes it: pointers, and a null one after the last.
-pub(crate) struct Pointers<'a>(&'a mut [*const u8]);
+/// How many pointers stand where their list stands.
+const FEW: usize = 32;
+
+/// A list of strings as `execve(2)` takes it: pointers, and a null one after the last. A short one needs no memory of its own.
+pub(crate) struct Pointers<'a> {
+    few: [*const u8; FEW],
+    many: Option<&'static mut [*const u8]>,
+    texts: PhantomData<&'a CStr>,
+}
 
 impl<'a> Pointers<'a> {
     /// The pointers to `count` strings; further ones are left out.
     pub(crate) fn new(texts: impl Iterator<Item = &'a CStr>, count: usize) -> Result<Self> {
-        let words = count.saturating_add(1);
-        let memory = memory(words.saturating_mul(size_of::<usize>()))?;
-        // SAFETY: zeroed memory of that size, aligned to a page, is as many null pointers.
-        let pointers = unsafe { slice::from_raw_parts_mut(memory.as_mut_ptr().cast::<*const u8>(), words) };
-        for (place, text) in pointers.iter_mut().take(count).zip(texts) {
+        let mut pointers = Self { few: [ptr::null(); FEW], many: None, texts: PhantomData };
+        let places = if count < FEW {
+            &mut pointers.few[..]
+        } else {
+            let words = count.saturating_add(1);
+            let memory = memory(words.saturating_mul(size_of::<usize>()))?;
+            // SAFETY: zeroed memory of that size, aligned to a page, is as many null pointers.
+            let many = unsafe { slice::from_raw_parts_mut(memory.as_mut_ptr().cast::<*const u8>(), words) };
+            &mut *pointers.many.insert(many)
+        };
+        for (place, text) in places.iter_mut().take(count).zip(texts) {
             *place = text.as_ptr().cast();
         }
-        Ok(Self(pointers))
+        Ok(pointers)
+    }
+
+    fn word(&self) -> usize {
+        self.many.as_deref().unwrap_or(&self.few).as_ptr() as usize
     }
 }
 
 /// `execve(2)`; answers only its failure.
 pub(crate) fn execve(path: &CStr, args: &Pointers<'_>, env: &Pointers<'_>) -> Fault {
-    let words = [path.word(), args.0.as_ptr() as usize, env.0.as_ptr() as usize];
+    let words = [path.word(), args.word(), env.word()];
     // SAFETY: the path and all strings behind the null-terminated lists are NUL-terminated and alive.
     match unsafe { call(nr::EXECVE, words) } {
         Err(fault) => fault,
