@@ -60,6 +60,13 @@ pub(crate) fn close_on_exec_from(first: u32) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
+/// Standard input, output and error, without the buffers of std's.
+pub(crate) fn standard_streams() -> [BorrowedFd<'static>; 3] {
+    // SAFETY: they are open from the start on, and nobody closes them.
+    [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO]
+        .map(|fd| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
 /// A descriptor that the caller has handed over.
 pub(crate) fn inherited(fd: RawFd) -> BorrowedFd<'static> {
     // SAFETY: `Descriptors` has found it open before the command opened anything itself, so no other part of the

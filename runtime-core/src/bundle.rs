@@ -7,10 +7,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str;
 
+use nix::fcntl::OFlag;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::canonical;
 use crate::config::{Mount, Process, Resources, Spec, exactly, united};
 use crate::error::io_text;
 use crate::pointer;
@@ -128,7 +130,8 @@ impl Bundle {
         ParseError: From<S::Error>,
     {
         let dir = dir.as_ref();
-        let dir = dir.canonicalize().map_err(|source| BundleError::Dir { dir: dir.into(), source })?;
+        let (dir, _) = canonical::open(dir, OFlag::empty())
+            .map_err(|source| BundleError::Dir { dir: dir.into(), source })?;
         match spec.try_into() {
             Ok(spec) => Ok(Self { dir, spec }),
             Err(error) => Err(BundleError::Parse { path: dir.join(CONFIG), source: error.into() }),
@@ -155,7 +158,8 @@ impl Bundle {
     /// [`BundleError::Dir`] for the directory, [`BundleError::Read`] and [`BundleError::Parse`] for the file.
     pub fn load_config(dir: impl AsRef<Path>, config: impl AsRef<Path>) -> Result<Self, BundleError> {
         let (dir, path) = (dir.as_ref(), config.as_ref().to_owned());
-        let dir = dir.canonicalize().map_err(|source| BundleError::Dir { dir: dir.into(), source })?;
+        let (dir, _) = canonical::open(dir, OFlag::empty())
+            .map_err(|source| BundleError::Dir { dir: dir.into(), source })?;
         let bytes = match read(&path) {
             Ok(bytes) => bytes,
             Err(source) => return Err(BundleError::Read { path, source }),

@@ -4,9 +4,10 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat as open_at, openat2};
-use nix::sys::stat::{Mode, fstat};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::fstat;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::utsname::uname;
 use nix::unistd::read;
 
 use crate::config::Seccomp;
@@ -22,6 +23,12 @@ const OLDEST: (u32, u32) = (5, 14);
 
 /// The kernel from which on a new time namespace is entered by executing a program.
 const TIME_BY_EXEC: (u32, u32) = (6, 3);
+
+/// A capability that every such kernel knows: `CAP_CHECKPOINT_RESTORE`.
+const KNOWN_CAPABILITY: u8 = 40;
+
+/// The inode of the host's first user namespace, on every host.
+const FIRST_USER_NAMESPACE: u64 = 0xefff_fffd;
 
 /// Why this host cannot run containers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,14 +49,6 @@ pub enum Error {
         path: &'static str,
         /// The kernel's answer.
         errno: Errno,
-    },
-    /// A file of procfs holds something else than a number.
-    #[error("/proc/{path} holds {value:?}, not a number")]
-    Number {
-        /// The file.
-        path: &'static str,
-        /// What it holds.
-        value: String,
     },
     /// The kernel lacks what a profile of system calls needs.
     #[error(transparent)]
@@ -87,21 +86,16 @@ impl Host {
 
     fn read() -> Result<Self, Error> {
         let proc = host_procfs()?;
-        let release = read_proc(proc, "sys/kernel/osrelease")?;
-        let Some(version) = version(&release).filter(|version| *version >= OLDEST) else {
-            return Err(Error::Kernel(release));
-        };
-        let path = "sys/kernel/cap_last_cap";
-        let last = read_proc(proc, path)?;
-        let last_capability = last.parse().map_err(|_| Error::Number { path, value: last })?;
-        let kcore = openat2(proc, "kcore", inside(OFlag::O_PATH)).is_ok();
-        let time_by_exec = version >= TIME_BY_EXEC;
+        let version = kernel(proc)?;
+        let last_capability =
+            (KNOWN_CAPABILITY + 1..64).take_while(|number| sys::knows_capability(*number)).last();
+        let in_first = is_first(own_user_namespace());
         let facts = Facts {
-            last_capability,
-            kcore,
-            time_by_exec,
-            may_mount: may_mount(proc),
-            in_user_namespace: in_user_namespace(),
+            last_capability: last_capability.unwrap_or(KNOWN_CAPABILITY),
+            kcore: procfs::stat("kcore").is_ok(),
+            time_by_exec: version >= TIME_BY_EXEC,
+            may_mount: may_mount(in_first),
+            in_user_namespace: !in_first && !has_all_ids(),
         };
         Ok(Self { proc, facts })
     }
@@ -147,22 +141,48 @@ fn inside(flags: OFlag) -> OpenHow {
     OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve)
 }
 
-/// Whether this process is in another user namespace than the host's first one. What cannot be found out counts as that.
+/// Whether this process is in another user namespace than the host's first one, or one with the ids of that.
 pub(crate) fn in_user_namespace() -> bool {
-    const WHOLE: [&str; 3] = ["0", "0", "4294967295"];
-    let map = procfs::read_short("thread-self/uid_map").unwrap_or_default();
-    !map.split_whitespace().eq(WHOLE)
+    !is_first(own_user_namespace()) && !has_all_ids()
 }
 
-/// Whether this process may make mounts: it has the capability, and over the user namespace that its mounts belong to.
-fn may_mount(proc: BorrowedFd<'_>) -> bool {
+/// The device and inode of this thread's user namespace.
+fn own_user_namespace() -> nix::Result<(u64, u64)> {
+    procfs::stat(&procfs::own("ns/user")).map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+fn is_first(namespace: nix::Result<(u64, u64)>) -> bool {
+    namespace.is_ok_and(|(_, inode)| inode == FIRST_USER_NAMESPACE)
+}
+
+/// Whether every id of the host is the same one here. What cannot be found out counts as otherwise.
+fn has_all_ids() -> bool {
+    const WHOLE: [&str; 3] = ["0", "0", "4294967295"];
+    let map = procfs::read_short(&procfs::own("uid_map")).unwrap_or_default();
+    map.split_whitespace().eq(WHOLE)
+}
+
+/// Whether this process may make mounts: it has the capability, and over the user namespace that its mounts belong to, which is below
+/// the first one.
+fn may_mount(in_first: bool) -> bool {
     const CAP_SYS_ADMIN: u64 = 1 << 21;
     let capable = init::sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN != 0);
-    let namespace = |kind| open_at(proc, kind, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
-    let identity = |fd: &OwnedFd| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
-    let owner = || sys::namespace_owner(namespace("thread-self/ns/mnt")?).and_then(|owner| identity(&owner));
-    let own = || namespace("thread-self/ns/user").and_then(|own| identity(&own));
-    capable && matches!((owner(), own()), (Ok(owner), Ok(own)) if owner == own)
+    let identity = |fd: OwnedFd| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+    let mounts = || procfs::open(&procfs::own("ns/mnt"), OFlag::O_RDONLY);
+    let owner = || identity(sys::namespace_owner(mounts()?)?);
+    capable && (in_first || matches!((owner(), own_user_namespace()), (Ok(owner), Ok(own)) if owner == own))
+}
+
+/// The version of the kernel.
+fn kernel(proc: BorrowedFd<'_>) -> Result<(u32, u32), Error> {
+    let told = uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default();
+    // A process with the personality of an old kernel is told that it is on one.
+    recent(told).or_else(|_| recent(read_proc(proc, "sys/kernel/osrelease")?))
+}
+
+/// The version in the release of a kernel that is new enough.
+fn recent(release: String) -> Result<(u32, u32), Error> {
+    version(&release).filter(|version| *version >= OLDEST).ok_or(Error::Kernel(release))
 }
 
 /// The one line of a file of procfs.
@@ -185,7 +205,10 @@ fn version(release: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Host, OLDEST, version};
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::{FIRST_USER_NAMESPACE, Host, OLDEST, version};
 
     #[test]
     fn releases() {
@@ -200,7 +223,10 @@ mod tests {
     #[test]
     fn this_host() {
         let host = Host::get().unwrap();
-        assert!((37..64).contains(&host.facts().last_capability));
+        let last: u8 = fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap().trim().parse().unwrap();
+        assert_eq!(host.facts().last_capability, last);
+        let first = fs::metadata("/proc/self/ns/user").unwrap().ino() == FIRST_USER_NAMESPACE;
+        assert!(!(first && host.facts().in_user_namespace));
         assert!(std::ptr::eq(host, Host::get().unwrap()));
     }
 }

@@ -4,6 +4,7 @@
 //! here touches what belongs to the whole process of the caller: current directory, umask, signals, environment, standard output.
 
 pub mod bundle;
+mod canonical;
 pub mod cgroup;
 pub mod check;
 pub mod config;
@@ -14,6 +15,7 @@ mod host;
 mod id;
 mod init;
 mod launch;
+mod listing;
 #[cfg(feature = "oci-spec")]
 mod oci;
 pub mod plan;

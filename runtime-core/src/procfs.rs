@@ -5,15 +5,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd;
 
 use crate::init::mount;
+use crate::listing;
 use crate::sys;
 
 /// The inode of the root of every procfs.
@@ -38,7 +38,7 @@ fn get() -> Result<&'static Procfs, Errno> {
 
 fn find() -> Result<Procfs, Errno> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let public = nix::fcntl::open("/proc", flags, Mode::empty()).ok().filter(is_own);
+    let public = openat(AT_FDCWD, "/proc", flags, Mode::empty()).ok().filter(is_own);
     if let Some(root) = public {
         return Ok(Procfs { root, mounted: true });
     }
@@ -62,6 +62,12 @@ fn is_own(root: &OwnedFd) -> bool {
 /// Its root.
 pub(crate) fn root() -> Result<BorrowedFd<'static>, Errno> {
     Ok(get()?.root.as_fd())
+}
+
+/// The path of a file of this thread. Of the first thread it is that of the process, which takes the kernel less to make up.
+pub(crate) fn own(name: &str) -> String {
+    let first = unistd::gettid() == unistd::getpid();
+    format!("{}/{name}", if first { "self" } else { "thread-self" })
 }
 
 /// Opens a file by its path below `/proc`.
@@ -96,9 +102,11 @@ pub(crate) fn write(path: &str, text: &str) -> Result<(), Errno> {
 
 /// The entries of a directory that are numbers: processes, or the threads of one.
 pub(crate) fn numbers(path: &str) -> Result<Vec<i32>, Errno> {
-    let dir = Dir::from_fd(open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)?;
-    let number = |entry: nix::Result<nix::dir::Entry>| entry.ok()?.file_name().to_str().ok()?.parse().ok();
-    Ok(dir.into_iter().filter_map(number).collect())
+    let mut numbers = Vec::new();
+    listing::each(open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?, |name, _| {
+        numbers.extend(name.to_str().ok().and_then(|name| name.parse::<i32>().ok()));
+    })?;
+    Ok(numbers)
 }
 
 /// A short path to what is open, for calls that take no descriptor; where none leads there, its own.

@@ -85,6 +85,13 @@ fn owned(fd: libc::c_int) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
+/// Standard input, output and error, as those of std are, but without their buffers.
+pub(crate) fn standard_streams<'a>() -> [BorrowedFd<'a>; 3] {
+    // SAFETY: they are open as long as the program runs; one that has closed them has broken its promise to std.
+    [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO]
+        .map(|fd| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
 /// The same descriptor, owned in the way of the standard library.
 pub(crate) fn adopt(fd: init::sys::Fd) -> OwnedFd {
     owned(fd.into_raw())
@@ -168,6 +175,14 @@ pub(crate) fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<
     }
 }
 
+/// Reads entries of a directory, as many as there is room for: `getdents64(2)`. None at its end.
+pub(crate) fn getdents(dir: impl AsFd, buffer: &mut [u8]) -> nix::Result<usize> {
+    let (dir, size) = (dir.as_fd().as_raw_fd(), buffer.len());
+    // SAFETY: the kernel writes no more than the size of the buffer.
+    let count = unsafe { libc::syscall(libc::SYS_getdents64, dir, buffer.as_mut_ptr(), size) };
+    Errno::result(count).map(|count| count as usize)
+}
+
 /// A descriptor that refers to a process: `pidfd_open(2)`.
 pub(crate) fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
     // SAFETY: takes two integers.
@@ -202,6 +217,12 @@ pub(crate) fn pidfd_exit(pidfd: impl AsFd) -> nix::Result<i32> {
     let answer = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), PIDFD_GET_INFO as _, info.as_mut_ptr()) };
     Errno::result(answer)?;
     if info[0] & PIDFD_INFO_EXIT == 0 { Err(Errno::ESRCH) } else { Ok(info[15] as i32) }
+}
+
+/// Whether the kernel knows a capability: `PR_CAPBSET_READ`.
+pub(crate) fn knows_capability(number: u8) -> bool {
+    // SAFETY: takes a number and changes nothing.
+    unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(number)) >= 0 }
 }
 
 /// Whether the kernel knows a result of seccomp filters: `seccomp(SECCOMP_GET_ACTION_AVAIL)`.

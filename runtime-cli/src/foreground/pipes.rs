@@ -7,8 +7,9 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Uid, fchown, getegid, geteuid, pipe2};
 
-use super::pump::{Pump, never_block};
+use super::pump::{End, Pump, never_block};
 use crate::failure::Failure;
+use crate::sys::standard_streams;
 
 /// The end to read from, and the end to write to.
 type Pipe = (OwnedFd, OwnedFd);
@@ -42,10 +43,9 @@ impl Pipes {
         for end in [&input, &output, &error] {
             never_block(end)?;
         }
-        let input = Pump::new(io::stdin().as_fd().try_clone_to_owned()?, input);
-        let output = Pump::new(output, io::stdout().as_fd().try_clone_to_owned()?);
-        let error = Pump::new(error, io::stderr().as_fd().try_clone_to_owned()?);
-        Ok((input, vec![output, error]))
+        let [stdin, stdout, stderr] = standard_streams().map(End::Callers);
+        let input = Pump::new(stdin, End::Own(input));
+        Ok((input, vec![Pump::new(End::Own(output), stdout), Pump::new(End::Own(error), stderr)]))
     }
 
     fn give_to(&self, (user, group): (u32, u32)) -> io::Result<()> {

@@ -1,26 +1,44 @@
 //! One direction of copying: a buffer that is filled by one descriptor and emptied into another.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
+use nix::unistd::{read, write};
 
 /// A pipe that can be written takes this much without blocking, even one that is not in non-blocking mode. (The caller's
 /// descriptors must not be put into that mode: it is shared with others who have them.)
 const CHUNK: usize = libc::PIPE_BUF;
 
+/// What is read or written.
+pub(super) enum End {
+    /// It is closed with the pump.
+    Own(OwnedFd),
+    /// A standard stream, which stays open.
+    Callers(BorrowedFd<'static>),
+}
+
+impl AsFd for End {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Own(fd) => fd.as_fd(),
+            Self::Callers(fd) => *fd,
+        }
+    }
+}
+
 /// Copies what comes from one descriptor to another.
 pub(super) struct Pump {
-    from: File,
-    to: File,
+    from: End,
+    to: End,
     buffer: Vec<u8>,
 }
 
 impl Pump {
-    pub(super) fn new(from: OwnedFd, to: OwnedFd) -> Self {
-        Self { from: from.into(), to: to.into(), buffer: Vec::with_capacity(CHUNK) }
+    pub(super) fn new(from: End, to: End) -> Self {
+        Self { from, to, buffer: Vec::new() }
     }
 
     /// What it waits for: something to read, or room to write what it has read.
@@ -42,19 +60,20 @@ impl Pump {
         let result = if self.is_empty() { self.fill() } else { self.drain() };
         match result {
             Ok(open) => open,
-            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+            Err(errno) => matches!(errno, Errno::EAGAIN | Errno::EINTR),
         }
     }
 
-    fn fill(&mut self) -> io::Result<bool> {
-        self.buffer.resize(CHUNK, 0);
-        let read = self.from.read(&mut self.buffer);
-        self.buffer.truncate(*read.as_ref().unwrap_or(&0));
-        read.map(|count| count > 0)
+    fn fill(&mut self) -> nix::Result<bool> {
+        // Many a stream has nothing to say: only then is there a buffer.
+        let mut chunk = [0; CHUNK];
+        let count = read(&self.from, &mut chunk)?;
+        self.buffer.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        Ok(count > 0)
     }
 
-    fn drain(&mut self) -> io::Result<bool> {
-        let written = self.to.write(&self.buffer)?;
+    fn drain(&mut self) -> nix::Result<bool> {
+        let written = write(&self.to, &self.buffer)?;
         self.buffer.drain(..written);
         Ok(true)
     }
@@ -69,6 +88,9 @@ pub(super) fn never_block(descriptor: impl AsFd) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::{Read, Write};
+
     use nix::unistd::pipe;
 
     use super::*;
@@ -80,7 +102,7 @@ mod tests {
         let text: Vec<u8> = (0..60_000u32).flat_map(|n| n.to_le_bytes()).take(60_000).collect();
         source.write_all(&text).unwrap();
         drop(source);
-        let mut pump = Pump::new(reader, writer);
+        let mut pump = Pump::new(End::Own(reader), End::Own(writer));
         while pump.step() {}
         drop(pump);
         let mut copy = Vec::new();
@@ -93,7 +115,7 @@ mod tests {
         let ((reader, source), (sink, writer)) = (pipe().unwrap(), pipe().unwrap());
         File::from(source).write_all(b"text").unwrap();
         drop(sink);
-        let mut pump = Pump::new(reader, writer);
+        let mut pump = Pump::new(End::Own(reader), End::Own(writer));
         assert!(pump.step(), "reads");
         assert!(!pump.step(), "cannot write");
     }

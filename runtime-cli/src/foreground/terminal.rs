@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::isatty;
 
-use super::pump::{Pump, never_block};
+use super::pump::{End, Pump, never_block};
 use crate::failure::Failure;
-use crate::sys;
+use crate::sys::{self, standard_streams};
 
 /// The caller's terminal; its modes are restored when this goes.
 pub(super) struct Terminal {
@@ -42,8 +42,9 @@ impl Terminal {
         raw.output_flags |= OutputFlags::OPOST;
         tcsetattr(&self.host, SetArg::TCSANOW, &raw)?;
         self.saved = Some(saved);
-        let input = Pump::new(io::stdin().as_fd().try_clone_to_owned()?, master.try_clone()?);
-        let output = Pump::new(master.try_clone()?, io::stdout().as_fd().try_clone_to_owned()?);
+        let [stdin, stdout, _] = standard_streams().map(End::Callers);
+        let input = Pump::new(stdin, End::Own(master.try_clone()?));
+        let output = Pump::new(End::Own(master.try_clone()?), stdout);
         self.master = Some(master);
         self.copy_size();
         Ok((input, vec![output], Some(self)))
@@ -69,9 +70,8 @@ impl Drop for Terminal {
 }
 
 fn standard_terminal() -> Option<io::Result<OwnedFd>> {
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    let streams = [stderr.as_fd(), stdout.as_fd(), stdin.as_fd()];
-    let terminal = streams.into_iter().find(|stream| isatty(stream).unwrap_or(false));
+    let mut streams = standard_streams().into_iter().rev();
+    let terminal = streams.find(|stream| isatty(stream).unwrap_or(false));
     terminal.map(|stream| stream.try_clone_to_owned())
 }
 

@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::dir::{Dir as Entries, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, mkdirat};
@@ -11,6 +10,7 @@ use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, fstatfs}
 use nix::unistd::{Uid, UnlinkatFlags, fchownat, read, unlinkat, write};
 
 use super::Error;
+use crate::listing;
 use crate::sys::again;
 
 /// Names are resolved below the directory, and never through a link or into another file system.
@@ -127,15 +127,13 @@ impl Dir {
 
     fn list(&self) -> Result<Vec<String>, Error> {
         let fd = self.open(".", OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-        let mut entries = Entries::from_fd(fd).map_err(|errno| self.error("read", ".", errno))?;
         let mut names = Vec::new();
-        for entry in entries.iter() {
-            let entry = entry.map_err(|errno| self.error("read", ".", errno))?;
-            let name = entry.file_name().to_string_lossy();
-            if entry.file_type() == Some(Type::Directory) && name != "." && name != ".." {
-                names.push(name.into_owned());
+        let listed = listing::each(fd, |name, is_cgroup| {
+            if is_cgroup {
+                names.push(name.to_string_lossy().into_owned());
             }
-        }
+        });
+        listed.map_err(|errno| self.error("read", ".", errno))?;
         Ok(names)
     }
 

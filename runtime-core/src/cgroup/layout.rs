@@ -101,7 +101,7 @@ impl Layout {
     /// Looks at `/sys/fs/cgroup` as this process sees it.
     pub fn detect() -> Result<Self, Error> {
         let root = Path::new(ROOT);
-        let table = read_proc("thread-self/cgroup")?;
+        let table = read_proc(&procfs::own("cgroup"))?;
         if let Some(unified) = Hierarchy::new(Vec::new(), root.into()).if_mounted() {
             let own = own_path(&table, "").unwrap_or_default();
             return Ok(Self { hierarchies: vec![(unified, own)] });

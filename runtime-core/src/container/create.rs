@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::{S_ISVTX, SIGKILL};
-use nix::sys::stat::{Mode, stat};
+use nix::sys::stat::stat;
 use nix::unistd::{geteuid, pipe2};
 
 use super::start::Held;
 use super::{Container, Exit, Resctrl, Runtime, Status, agent, delete, end, notify};
 use crate::bundle::Bundle;
+use crate::canonical;
 use crate::cgroup::{self, Placement, Scope};
 use crate::check::Checked;
 use crate::config::{Annotations, Hook, Hooks, Namespace, Resources, Seccomp, Spec};
@@ -508,10 +509,8 @@ impl Rootfs {
         let given = bundle.spec.root.as_ref().map_or("", |root| root.path.as_str());
         let given = bundle.dir.join(given);
         let refused = |reason: String| Error::Rootfs { path: given.clone(), reason };
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let path = given.canonicalize().map_err(|error| refused(errno_text(errno_of(&error))))?;
-        let dir =
-            sys::again(|| open(&path, flags, Mode::empty())).map_err(|errno| refused(errno_text(errno)))?;
+        let opened = canonical::open(&given, OFlag::O_DIRECTORY);
+        let (path, dir) = opened.map_err(|error| refused(errno_text(errno_of(&error))))?;
         if path == Path::new("/") {
             return Err(refused("is the host's own root".to_owned()));
         }

@@ -254,8 +254,7 @@ pub(crate) struct Payload<'a> {
 pub(crate) fn launch(plan: &Plan, sources: &Sources<'_>, payload: &Payload<'_>) -> Result<Child, Error> {
     let opened = descriptors::open_all(plan, sources)?;
     let extra: Vec<BorrowedFd<'_>> = opened.iter().map(AsFd::as_fd).collect();
-    let own = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    let stdio = payload.stdio.unwrap_or([own.0.as_fd(), own.1.as_fd(), own.2.as_fd()]);
+    let stdio = payload.stdio.unwrap_or_else(sys::standard_streams);
     let descriptors: Vec<BorrowedFd<'_>> = stdio.iter().chain(payload.inherit).copied().collect();
     let child = spawn::spawn(&spawn::Request {
         program: plan.program(),

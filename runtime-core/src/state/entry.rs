@@ -1,6 +1,6 @@
 //! The state root and the containers' directories in it; every name is opened below a descriptor of its directory.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{BufWriter, Read, Write};
@@ -8,17 +8,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat, stat};
-use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
+use nix::unistd::{Uid, UnlinkatFlags, Whence, lseek, unlinkat};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::record::{KeptConfig, Record, VERSION};
 use crate::error::{Error, errno_of};
 use crate::id::Id;
+use crate::listing;
 use crate::procfs;
 use crate::sys;
 
@@ -26,7 +26,7 @@ const RECORD: &str = "state.json";
 const CONFIG: &str = "config.json";
 const LOCK: &str = "lock";
 /// How many bytes of a file are written by one call.
-const WRITTEN_AT_ONCE: usize = 64 << 10;
+const WRITTEN_AT_ONCE: usize = 16 << 10;
 const TEMPORARY: &str = ".tmp.";
 
 /// The directory that holds a directory for each container.
@@ -135,17 +135,14 @@ impl Store {
     pub(crate) fn ids(&self) -> Result<Vec<String>, Error> {
         let failed = |errno| Error::system("read", &self.path)(errno);
         let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let mut listing = Dir::openat(&self.dir, ".", flags, Mode::empty()).map_err(failed)?;
+        let listing = openat(&self.dir, ".", flags, Mode::empty()).map_err(failed)?;
         let mut ids = Vec::new();
-        for file in listing.iter() {
-            let file = file.map_err(failed)?;
-            let Ok(name) = file.file_name().to_str() else { continue };
-            if name.starts_with(TEMPORARY) {
-                self.sweep(name);
-            } else if !name.starts_with('.') {
-                ids.push(name.to_owned());
-            }
-        }
+        let listed = listing::each(listing, |name, _| match name.to_str() {
+            Ok(name) if name.starts_with(TEMPORARY) => self.sweep(name),
+            Ok(name) if !name.starts_with('.') => ids.push(name.to_owned()),
+            _ => {}
+        });
+        listed.map_err(failed)?;
         Ok(ids)
     }
 
@@ -164,7 +161,8 @@ impl Store {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => return Err(Error::system("rename", self.path.join(id.as_str()))(errno)),
         }
-        self.remove(&temporary);
+        entry.clear();
+        self.rmdir(&temporary);
         Ok(())
     }
 
@@ -205,10 +203,13 @@ impl Store {
         if let Ok(entry) = self.entry(name) {
             entry.clear();
         }
-        if let Err(errno) = unlinkat(&self.dir, name, UnlinkatFlags::RemoveDir) {
-            if errno != Errno::ENOENT {
-                log::debug!("remove {}: {errno}", self.path.join(name).display());
-            }
+        self.rmdir(name);
+    }
+
+    fn rmdir(&self, name: &str) {
+        match unlinkat(&self.dir, name, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(errno) => log::debug!("remove {}: {errno}", self.path.join(name).display()),
         }
     }
 }
@@ -435,26 +436,27 @@ impl Entry {
 /// Removes everything below a directory of the state root but one name, never through a symbolic link.
 fn clear(dir: BorrowedFd<'_>, path: &Path, keep: Option<&str>) {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    let Ok(mut listing) = Dir::openat(dir, ".", flags, Mode::empty()) else { return };
-    for file in listing.iter().flatten() {
-        let name = file.file_name();
-        if matches!(name.to_bytes(), b"." | b"..")
-            || keep.is_some_and(|keep| name.to_bytes() == keep.as_bytes())
-        {
-            continue;
-        }
-        let removed = match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
-            Err(Errno::EISDIR) => {
-                if let Ok(below) = openat(dir, name, flags, Mode::empty()) {
-                    clear(below.as_fd(), &path.join(name.to_string_lossy().as_ref()), None);
-                }
-                unlinkat(dir, name, UnlinkatFlags::RemoveDir)
+    let remove = |name: &CStr| match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
+        Err(Errno::EISDIR) => {
+            if let Ok(below) = openat(dir, name, flags, Mode::empty()) {
+                clear(below.as_fd(), &path.join(name.to_string_lossy().as_ref()), None);
             }
-            other => other,
-        };
-        if let Err(errno) = removed {
-            log::debug!("remove {}/{}: {errno}", path.display(), name.to_string_lossy());
+            unlinkat(dir, name, UnlinkatFlags::RemoveDir)
         }
+        removed => removed,
+    };
+    let listed = lseek(dir, 0, Whence::SeekSet).and_then(|_| {
+        listing::each(dir, |name, _| {
+            if keep.is_some_and(|keep| name.to_bytes() == keep.as_bytes()) {
+                return;
+            }
+            if let Err(errno) = remove(name) {
+                log::debug!("remove {}/{}: {errno}", path.display(), name.to_string_lossy());
+            }
+        })
+    });
+    if let Err(errno) = listed {
+        log::debug!("read {}: {errno}", path.display());
     }
 }
 
