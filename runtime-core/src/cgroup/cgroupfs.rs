@@ -74,7 +74,7 @@ impl Cgroupfs {
         let dirs = Dirs::of(&self.saved);
         for group in &self.saved.groups {
             if group.hierarchy.is_unified() {
-                threaded::follow_parent(group, dirs.get(group)?, &self.needed(&request.settings))?;
+                threaded::follow_parent(group, &self.needed(&request.settings))?;
             } else if group.hierarchy.has("cpuset") {
                 make::inherit_cpuset(group)?;
             }
@@ -136,9 +136,9 @@ impl Cgroupfs {
     /// Sees to it that limits can be written, as far as that can be known before.
     fn prepare(&self, resources: &Resources, settings: &[Setting], dirs: &Dirs<'_>) -> Result<(), Error> {
         if let Some(group) = self.saved.unified() {
+            let enabled = make::enable(group, &self.needed(settings));
             // One that is gone has no controllers either, but that is not why.
-            dirs.get(group)?;
-            make::enable(group, &self.needed(settings))?;
+            enabled.or_else(|error| dirs.get(group).and(Err(error)))?;
         }
         match &resources.memory {
             Some(memory) if memory.check_before_update == Some(true) => self.check_usage(dirs, memory),
@@ -262,6 +262,20 @@ impl Manager for Cgroupfs {
             Err(error) if error.is_gone() => Ok(()),
             outcome => outcome,
         }
+    }
+
+    fn remove_free(&mut self) -> Result<bool, Error> {
+        let own = self.saved.owned();
+        // One that was there before stays, whoever is in it.
+        if own.groups.iter().any(|group| group.made == 0) {
+            return Ok(false);
+        }
+        for group in &own.groups {
+            if !remove::remove_free(group)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn remove(&mut self, timeout: Duration) -> Result<(), Error> {

@@ -91,6 +91,10 @@ pub trait Manager: std::fmt::Debug + Send + Sync {
     /// cgroup that `create` has found there and not taken are left alone.
     fn kill(&self) -> Result<(), Error>;
 
+    /// Removes what was made for the container, unless there are processes in it, or cgroups below it: whether nobody is left that could be
+    /// killed. What has gone by then does no harm to [`Manager::kill`] and [`Manager::remove`].
+    fn remove_free(&mut self) -> Result<bool, Error>;
+
     /// Removes what was made for the container, with the sub-cgroups it has made itself, and waits for the
     /// last processes to be gone.
     fn remove(&mut self, timeout: Duration) -> Result<(), Error>;

@@ -1,8 +1,7 @@
 //! `delete`: everything that `create` has made goes, and `poststop` hooks run.
 
 use std::borrow::Cow;
-use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -19,7 +18,7 @@ use crate::id::Id;
 use crate::launch::hooks;
 use crate::plan::HookState;
 use crate::procfs;
-use crate::state::{Entry, Lock, Record, RootMount, Store};
+use crate::state::{Entry, Init, Lock, Record, RootMount, Store};
 use crate::sys;
 
 /// How long a killed process may take to go.
@@ -35,15 +34,8 @@ impl Container {
     /// [`Error::NotStopped`]; [`Error::NotFound`] when somebody else has deleted it meanwhile; what keeps its processes or cgroup
     /// from going.
     pub fn delete(&self) -> Result<(), Error> {
-        let lock = self.entry.lock_exclusive()?;
-        let record = self.entry.read()?;
-        match status(&self.entry, &record)?.0 {
-            Status::Stopped | Status::Created => {}
-            // What this value alone could start ends with it.
-            Status::Creating if self.held.is_some() => {}
-            status => return Err(Error::NotStopped { id: self.id.to_string(), status }),
-        }
-        destroy(&self.store, &self.id, &self.entry, &record, lock)
+        // What this value alone could start ends with it.
+        delete(&self.store, &self.id, &self.entry, self.held.is_some())
     }
 
     /// [`Runtime::delete_forced`] of this container alone: one that has been made under its id since is left as it is.
@@ -61,8 +53,8 @@ impl Runtime {
     /// # Errors
     /// The same; [`Error::NotFound`] also where there was such a directory alone.
     pub fn delete(&self, id: &Id) -> Result<(), Error> {
-        let store = Arc::new(Store::open(&self.root)?.ok_or(Error::NotFound)?);
-        match Container::load(&store, id.clone()).and_then(|container| container.delete()) {
+        let store = Store::open(&self.root)?.ok_or(Error::NotFound)?;
+        match store.find(id).and_then(|entry| delete(&store, id, &entry, false)) {
             Err(Error::NotFound) => {
                 discard(&store, id)?;
                 Err(Error::NotFound)
@@ -85,6 +77,19 @@ impl Runtime {
             other => other,
         }
     }
+}
+
+/// Deletes a container that has stopped or was never started; also one in the making where nobody else can go on with that.
+fn delete(store: &Store, id: &Id, entry: &Entry, held: bool) -> Result<(), Error> {
+    let lock = entry.lock_exclusive()?;
+    let record = entry.read()?;
+    let (status, init) = status(entry, &record)?;
+    match status {
+        Status::Stopped | Status::Created => {}
+        Status::Creating if held => {}
+        status => return Err(Error::NotStopped { id: id.to_string(), status }),
+    }
+    clear_away(store, id, entry, &record, init, lock)
 }
 
 /// Removes a directory without a record: one that is being made or deleted has it as long as it has its id.
@@ -144,10 +149,20 @@ fn end_creator(record: &Record) -> Result<(), Error> {
 
 /// Kills init and whatever else is in the container's cgroup, and waits until init has gone.
 pub(super) fn end_processes(record: &Record, cgroup: &dyn Manager) -> Result<(), Error> {
-    let Some(init) = &record.init else { return Ok(cgroup.kill()?) };
-    let failed = |errno| Error::system("signal", init.identity.pid.to_string())(errno);
-    let pidfd = init.identity.open().map_err(failed)?;
-    if let Some(pidfd) = &pidfd {
+    end_with(record, living_init(record)?.as_ref(), cgroup)
+}
+
+/// A pidfd of init, if it lives.
+fn living_init(record: &Record) -> Result<Option<OwnedFd>, Error> {
+    let Some(Init { identity, .. }) = &record.init else { return Ok(None) };
+    identity.open().map_err(|errno| Error::system("signal", identity.pid.to_string())(errno))
+}
+
+/// The same with init already held, or known to have ended.
+fn end_with(record: &Record, pidfd: Option<&OwnedFd>, cgroup: &dyn Manager) -> Result<(), Error> {
+    let pid = record.init.as_ref().map_or(0, |init| init.identity.pid);
+    let failed = |errno| Error::system("signal", pid.to_string())(errno);
+    if let Some(pidfd) = pidfd {
         match sys::pidfd_send_signal(pidfd, SIGKILL) {
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(errno) => return Err(failed(errno)),
@@ -155,7 +170,7 @@ pub(super) fn end_processes(record: &Record, cgroup: &dyn Manager) -> Result<(),
     }
     // Also thaws, without which a frozen process of cgroup v1 does not die.
     cgroup.kill()?;
-    if let Some(pidfd) = &pidfd {
+    if let Some(pidfd) = pidfd {
         if !sys::ended(pidfd, PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX)).map_err(failed)? {
             return Err(still_running(record));
         }
@@ -210,9 +225,24 @@ pub(super) fn destroy(
     record: &Record,
     lock: Lock,
 ) -> Result<(), Error> {
+    clear_away(store, id, entry, record, living_init(record)?, lock)
+}
+
+/// The same with init, if it lives.
+fn clear_away(
+    store: &Store,
+    id: &Id,
+    entry: &Entry,
+    record: &Record,
+    init: Option<OwnedFd>,
+    lock: Lock,
+) -> Result<(), Error> {
     let mut cgroup = cgroup::open(record.cgroup.clone());
-    end_processes(record, cgroup.as_ref())?;
-    cgroup.remove(PATIENCE)?;
+    // Of one that has stopped nobody is left, as a rule.
+    if init.is_some() || !cgroup.remove_free()? {
+        end_with(record, init.as_ref(), cgroup.as_ref())?;
+        cgroup.remove(PATIENCE)?;
+    }
     unmount_root(record)?;
     record.resctrl.as_ref().map_or(Ok(()), Resctrl::remove)?;
     // With the directory it would be gone, and without it the hooks still have to run.

@@ -11,7 +11,7 @@ use nix::sys::stat::Mode;
 use super::{Container, Exit, Status, agent, end, reap, status};
 use crate::cgroup::{self, Manager, Placement, SubCgroup};
 use crate::check::{self, Finding};
-use crate::config::{self, Annotations};
+use crate::config::{self, Annotations, Resources};
 use crate::error::Error;
 use crate::host::Host;
 use crate::launch::descriptors::Sources;
@@ -156,7 +156,7 @@ impl Container {
             return Err(Error::NotRunning);
         }
         let lock = self.entry.lock_shared()?;
-        let record = self.entry.read()?;
+        let record = self.record()?;
         let (init, lock) = match status(&self.entry, &record)? {
             (Status::Created | Status::Running, Some(init)) => (init, Some(lock)),
             // The process waits for a resume, which wants the lock.
@@ -170,7 +170,7 @@ impl Container {
         };
         let config = self.config()?;
         let seccomp = config.profile()?;
-        let (record, init) = (&record, init.as_fd());
+        let (record, init) = (record.as_ref(), init.as_fd());
         let joining = Joining { record, config, init, process, seccomp: seccomp.as_ref(), options };
         let subs = SubCgroup::parse_all(&options.cgroups)?;
         let cgroup = cgroup::open(record.cgroup.clone());
@@ -185,7 +185,8 @@ impl Container {
             Err(Error::Enter(error))
                 if error.step == "Fork" && error.errno == Some(Errno::EACCES as i32) && subs.is_empty() =>
             {
-                joining.run_outside(cgroup.as_ref(), error)
+                // Another process may have changed the limits since the record was read.
+                joining.run_outside(cgroup.as_ref(), error, &self.entry.read()?.resources)
             }
             // Perhaps at its birth into the cgroup, as launch/spawn.rs says: let it go there itself.
             Err(Error::InitDied(_)) if placement.into.is_some() => {
@@ -212,11 +213,16 @@ struct Joining<'a> {
 impl Joining<'_> {
     /// Where the process cannot be born in the container's cgroup: systemd may move it there while it waits. To go without the
     /// cgroup is of no matter where that limits nothing.
-    fn run_outside(&self, cgroup: &dyn Manager, refused: StepError) -> Result<Prepared, Error> {
+    fn run_outside(
+        &self,
+        cgroup: &dyn Manager,
+        refused: StepError,
+        limits: &Resources,
+    ) -> Result<Prepared, Error> {
         let placement = Placement { moved: true, ..Placement::default() };
         self.run_with(&placement, |pid| match cgroup.move_by_manager(pid) {
             Ok(true) => Ok(()),
-            _ if cgroup::limits_nothing(&self.record.resources) => {
+            _ if cgroup::limits_nothing(limits) => {
                 log::debug!("not in the container's cgroup: {refused}");
                 Ok(())
             }

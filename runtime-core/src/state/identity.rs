@@ -60,12 +60,13 @@ impl Identity {
             Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
             Err(errno) => return Err(errno),
         };
-        let same = self.is_of_this_boot()?
-            && match self.mark.is_of(self.pid, &pidfd) {
-                Err(Errno::ESRCH | Errno::ENOENT) => false,
-                answer => answer?,
-            };
-        Ok((same && !ended(&pidfd, PollTimeout::ZERO)?).then_some(pidfd))
+        let same = match self.mark.is_of(self.pid, &pidfd) {
+            Err(Errno::ESRCH | Errno::ENOENT) => false,
+            answer => answer?,
+        };
+        // The boot last: one that has ended needs no look at it.
+        let lives = same && !ended(&pidfd, PollTimeout::ZERO)? && self.is_of_this_boot()?;
+        Ok(lives.then_some(pidfd))
     }
 }
 

@@ -262,6 +262,11 @@ impl Manager for Systemd {
         self.files.kill()
     }
 
+    /// systemd has to be told first.
+    fn remove_free(&mut self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     fn remove(&mut self, timeout: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + timeout;
         if self.saved().taken && self.exists()? {
