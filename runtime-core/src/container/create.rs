@@ -196,8 +196,8 @@ impl Making<'_> {
     /// is left to be done then.
     fn is_released(&self, plan: &Plan) -> bool {
         let (options, record) = (self.draft.options, &self.record);
-        let told = options.notify_socket || !record.hooks.poststart.is_empty();
-        options.start == Start::AtOnce && !plan.waits() && !told && record.resctrl.is_none()
+        let told = options.notify_socket || record.notifies || !record.hooks.poststart.is_empty();
+        options.start == Start::AtOnce && !plan.host().terminal && !told && record.resctrl.is_none()
     }
 
     fn make_cgroup(&mut self) -> Result<(), Error> {
@@ -331,10 +331,7 @@ impl Making<'_> {
         if !plan.host().forks {
             launch::set_limits(child.pid, plan.host()).map_err(Error::from)?;
         }
-        if released {
-            handshake::release(&child.channel)?;
-        }
-        handshake::until_ready(child, plan, output, |call, child| match call {
+        handshake::until_ready(child, plan, output, released, |call, child| match call {
             Call::At(Point::Born) => self.adopt(child.pid),
             Call::At(Point::Mounted) => self.create_hooks(child),
             Call::Networked(socket) => {

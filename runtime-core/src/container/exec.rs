@@ -36,6 +36,9 @@ pub struct ExecOptions<'a> {
     pub cgroups: Vec<String>,
     /// A paused container is no error: the process runs when it is resumed.
     pub ignore_paused: bool,
+    /// Its program runs as soon as it can, unless there is an agent that decides over its calls; [`Prepared::start`] only says what has
+    /// come of it.
+    pub at_once: bool,
 }
 
 /// A process that was executed in a container.
@@ -90,6 +93,8 @@ pub struct Prepared {
     patience: PollTimeout,
     terminal: Option<OwnedFd>,
     lock: Option<Lock>,
+    /// It has its order.
+    released: bool,
 }
 
 impl Prepared {
@@ -104,7 +109,8 @@ impl Prepared {
     /// [`Error::Enter`].
     pub fn start(mut self) -> Result<Process, Error> {
         let Some(child) = self.child.take() else { return Err(Error::NotRunning) };
-        match handshake::execute(&child.channel, child.pidfd.as_fd(), &self.plan, self.patience) {
+        let start = if self.released { handshake::until_executed } else { handshake::execute };
+        match start(&child.channel, child.pidfd.as_fd(), &self.plan, self.patience) {
             Ok(()) => Ok(Process { pid: child.pid, pidfd: child.pidfd, terminal: self.terminal.take() }),
             Err(stop) => Err(abandon(&child, stop)),
         }
@@ -285,7 +291,9 @@ impl Joining<'_> {
         };
         let payload = Payload { stdio: self.options.stdio, inherit: &self.options.inherit };
         let mut child = launch::launch(&plan, &sources, &payload)?;
-        let ready = handshake::until_ready(&mut child, &plan, None, |call, child| match call {
+        let notifies = self.seccomp.is_some_and(seccomp::notifies);
+        let released = self.options.at_once && !notifies;
+        let ready = handshake::until_ready(&mut child, &plan, None, released, |call, child| match call {
             Call::Cloned => Ok(launch::set_limits(child.pid, plan.host())?),
             Call::At(Point::Born) => adopt(child.pid),
             Call::At(_) | Call::Networked(_) | Call::Opened(..) | Call::Attaches { .. } => Ok(()),
@@ -293,9 +301,11 @@ impl Joining<'_> {
                 .seccomp
                 .map_or(Ok(()), |profile| agent::hand_over(profile, &listener, child.pid, &self.state())),
         });
-        let patience = handshake::patience(self.seccomp.is_some_and(seccomp::notifies), &[]);
+        let patience = handshake::patience(notifies, &[]);
         match ready {
-            Ok(terminal) => Ok(Prepared { child: Some(child), plan, patience, terminal, lock: None }),
+            Ok(terminal) => {
+                Ok(Prepared { child: Some(child), plan, patience, terminal, lock: None, released })
+            }
             Err(stop) => Err(abandon(&child, stop)),
         }
     }

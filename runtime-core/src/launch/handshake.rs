@@ -65,18 +65,24 @@ impl From<Error> for Stop {
 
 /// Takes part in init's set-up until it is ready; `serve` does what the host side has to do.
 ///
+/// With `release` init gets the order to execute the payload as soon as it has nothing more to wait for, so that it goes on when it is
+/// ready; otherwise it waits for [`execute`] then.
+///
 /// `output` is the end of a pipe to which hooks in the container's namespaces write; its first bytes go into the message of one
 /// that fails. Returns the master of the payload's terminal, if it has one.
 pub(crate) fn until_ready(
     child: &mut Child,
     plan: &Plan,
     output: Option<File>,
+    release: bool,
     mut serve: impl FnMut(Call, &Child) -> Result<(), Error>,
 ) -> Result<Option<OwnedFd>, Stop> {
     let failed = |errno| Stop::Host(Error::system("talk to", "container init")(errno));
     let mut output = output.map(|stream| (stream, Vec::new()));
     let mut terminal = None;
     let mut patience = PollTimeout::NONE;
+    let mut release = Release(release.then(|| plan.waits()));
+    release.unless_awaited(child).map_err(failed)?;
     loop {
         if !listen(&child.channel, output.as_mut(), patience).map_err(failed)? {
             return Err(Stop::Host(Error::AgentSilent));
@@ -92,29 +98,33 @@ pub(crate) fn until_ready(
             Err(errno) => return Err(failed(errno)),
         };
         match (report.tag, fd) {
-            (Tag::Ready, _) => return Ok(terminal),
+            (Tag::Ready, _) => {
+                release.now(child).map_err(failed)?;
+                return Ok(terminal);
+            }
             (Tag::Terminal, Some(master)) => terminal = Some(master),
             (Tag::Reached, _) => {
                 let point = Point::from_number(report.value).ok_or_else(|| failed(Errno::EBADMSG))?;
                 serve(Call::At(point), child)?;
-                proceed(child).map_err(failed)?;
+                release.after(proceed(child), child).map_err(failed)?;
             }
             (Tag::Child, Some(pidfd)) => {
-                replace(child, report.value as i32, pidfd, &mut serve)?.map_err(failed)?;
+                let proceeded = replace(child, report.value as i32, pidfd, &mut serve)?;
+                release.after(proceeded, child).map_err(failed)?;
             }
             (Tag::Netlink, Some(socket)) => {
                 serve(Call::Networked(socket), child)?;
-                proceed(child).map_err(failed)?;
+                release.after(proceed(child), child).map_err(failed)?;
             }
             (Tag::Tree, Some(tree)) => {
                 serve(Call::Opened(report.value as usize, tree), child)?;
-                proceed(child).map_err(failed)?;
+                release.after(proceed(child), child).map_err(failed)?;
             }
             (Tag::Attaching, _) => serve(Call::Attaches { step: report.step, mount: report.value }, child)?,
             (Tag::Listener, _) => {
                 let listener = sys::pidfd_getfd(&child.pidfd, report.value).map_err(failed)?;
                 serve(Call::Listens(listener), child)?;
-                proceed(child).map_err(failed)?;
+                release.after(proceed(child), child).map_err(failed)?;
                 // From here on somebody else decides whether init goes on.
                 patience = self::patience(true, &[]);
             }
@@ -156,9 +166,32 @@ fn with_output(mut error: StepError, said: &[u8]) -> StepError {
     error
 }
 
+/// How often init still waits before it may have the order to execute the payload; nothing where it has it, or is not to have it yet.
+struct Release(Option<usize>);
+
+impl Release {
+    /// One wait less, once init has been told to go on.
+    fn after(&mut self, proceeded: Result<(), Errno>, child: &Child) -> Result<(), Errno> {
+        self.0 = self.0.map(|left| left.saturating_sub(1));
+        proceeded.and_then(|()| self.unless_awaited(child))
+    }
+
+    fn unless_awaited(&mut self, child: &Child) -> Result<(), Errno> {
+        if self.0 == Some(0) { self.now(child) } else { Ok(()) }
+    }
+
+    fn now(&mut self, child: &Child) -> Result<(), Errno> {
+        self.0.take().map_or(Ok(()), |_| tell(child, Order::Start))
+    }
+}
+
 /// Lets init go on. Of one that has ended meanwhile the next look at the channel tells.
 fn proceed(child: &Child) -> Result<(), Errno> {
-    match child.channel.send(Order::Proceed) {
+    tell(child, Order::Proceed)
+}
+
+fn tell(child: &Child, order: Order) -> Result<(), Errno> {
+    match child.channel.send(order) {
         Err(Errno::EPIPE) => Ok(()),
         sent => sent,
     }
@@ -187,15 +220,6 @@ fn listen(
         if called {
             return Ok(true);
         }
-    }
-}
-
-/// Gives the order to execute the payload to an init that is not ready yet.
-pub(crate) fn release(channel: &Channel) -> Result<(), Stop> {
-    match channel.send(Order::Start) {
-        // What it has said before its end is read next.
-        Ok(()) | Err(Errno::EPIPE) => Ok(()),
-        Err(errno) => Err(Stop::Host(Error::system("talk to", "container init")(errno))),
     }
 }
 

@@ -69,8 +69,9 @@ fn execute(
     let payload = Payload { stdio: Some([stdin, null.as_fd(), theirs.as_fd()]), inherit: &[] };
     let mut child = launch(&plan, &Sources::default(), &payload)?;
     drop(theirs);
-    let executed = handshake::until_ready(&mut child, &plan, None, |_, _| Ok(()))
-        .and_then(|_| handshake::execute(&child.channel, child.pidfd.as_fd(), &plan, PollTimeout::NONE));
+    let executed = handshake::until_ready(&mut child, &plan, None, true, |_, _| Ok(())).and_then(|_| {
+        handshake::until_executed(&child.channel, child.pidfd.as_fd(), &plan, PollTimeout::NONE)
+    });
     match executed {
         Ok(()) => {}
         Err(Stop::Step(error)) => {

@@ -159,7 +159,7 @@ pub struct Plan {
     descriptors: Vec<Descriptor>,
     namespaces: u64,
     host: HostPart,
-    waits: bool,
+    waits: usize,
 }
 
 /// Where a step lies in the program, and which value of the configuration caused it.
@@ -194,7 +194,7 @@ impl Plan {
             steps.push(Place { offset, origin });
         }
         let (descriptors, host) = (Vec::new(), HostPart::default());
-        Some(Self { program, steps, descriptors, namespaces: 0, host, waits: true })
+        Some(Self { program, steps, descriptors, namespaces: 0, host, waits: 0 })
     }
 
     /// The program for init.
@@ -207,8 +207,8 @@ impl Plan {
         self.namespaces
     }
 
-    /// Whether init waits for the host side on the way to the payload, other than for its start.
-    pub(crate) fn waits(&self) -> bool {
+    /// How often init waits for the host side on the way to the payload, other than for its start.
+    pub(crate) fn waits(&self) -> usize {
         self.waits
     }
 
@@ -269,7 +269,7 @@ impl Builder {
             descriptors: Vec::new(),
             namespaces: 0,
             host: HostPart::default(),
-            waits: false,
+            waits: 0,
         };
         // Slot 0 is the root.
         Self { plan, slots: 1, host_opens, awaited_network: None }
@@ -279,7 +279,7 @@ impl Builder {
     pub(super) fn add(&mut self, origin: impl Into<Cow<'static, str>>, step: Step<'_>) {
         self.plan.steps.push(Place { offset: self.plan.program.len(), origin: origin.into() });
         step.encode(&mut self.plan.program);
-        self.plan.waits |= waits_for_host(&step);
+        self.plan.waits += usize::from(waits_for_host(&step));
     }
 
     /// The number under which init has a descriptor.
@@ -373,13 +373,10 @@ impl Builder {
     }
 }
 
-/// Whether init sends something in this step and goes on when it has an answer, or when somebody has it.
+/// Whether init goes on after this step when it is told to.
 fn waits_for_host(step: &Step<'_>) -> bool {
     match step {
-        Step::Rendezvous { .. }
-        | Step::Fork { .. }
-        | Step::ReceiveNetDevices {}
-        | Step::OpenConsole { .. } => true,
+        Step::Rendezvous { .. } | Step::Fork { .. } | Step::ReceiveNetDevices {} => true,
         Step::BindMount { ids, .. } => ids.is_some(),
         Step::LoadSeccomp { flags, .. } => flags & NEW_LISTENER != 0,
         _ => false,
