@@ -1,4 +1,4 @@
-//! Places the functions of the binary: those that the common commands execute lie beside each other.
+//! Places what the binary is made of: what the common commands need lies together.
 
 use std::env;
 use std::error::Error;

@@ -487,6 +487,14 @@ fn an_empty_environment_is_enough() {
 }
 
 #[test]
+fn a_pipe_without_a_reader_fails_the_command_and_ends_nobody() {
+    let t = sandbox!();
+    let pipe = t.path("pipe");
+    let shell = format!("mkfifo '{0}'; exec 3<>'{0}' >'{0}' 3<&-", pipe.display());
+    t.bare(["features"]).after(&shell).run().fails_with(1, "standard output");
+}
+
+#[test]
 fn arguments_that_are_not_text_are_refused_in_words() {
     let t = sandbox!();
     let bytes = std::ffi::OsStr::from_bytes(b"\xff\xfe");

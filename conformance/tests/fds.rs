@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use conformance::{Command, Container, Sandbox, corten_only, is_peer, kernel, sandbox, wait_until};
@@ -39,6 +39,14 @@ fn variable(process: kernel::Process, name: &str) -> Option<String> {
 
 fn files(list: &[(u32, &str)]) -> Vec<(u32, String)> {
     list.iter().map(|(fd, path)| (*fd, (*path).to_owned())).collect()
+}
+
+#[test]
+fn closed_standard_streams_are_the_null_device() {
+    let t = sandbox!();
+    let c = launch(&t, &[], |command| command.after("exec <&- >&- 2>&-"));
+    let null = [0, 1, 2].map(|fd| (fd, PathBuf::from("/dev/null")));
+    assert_eq!(c.init().descriptors(), null);
 }
 
 #[test]

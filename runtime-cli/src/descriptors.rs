@@ -1,6 +1,6 @@
 //! What the caller hands over beside the standard streams: the sockets of `LISTEN_FDS`, and what
-//! `--preserve-fds` adds. (The standard streams themselves are there: Rust's start-up code opens
-//! /dev/null in the place of a closed one.)
+//! `--preserve-fds` adds. (The standard streams themselves are there: `sys::start` opens /dev/null in
+//! the place of a closed one.)
 
 use std::env;
 use std::os::fd::{BorrowedFd, RawFd};

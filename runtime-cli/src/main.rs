@@ -1,6 +1,9 @@
 //! corten, an OCI container runtime with runc's command line. What it does to containers it does through
 //! the public interface of `runtime-core`; here are arguments, formats, exit codes and terminals.
 
+// The start is `sys::start`'s.
+#![cfg_attr(not(test), no_main)]
+
 mod commands;
 mod descriptors;
 mod duration;
@@ -17,9 +20,7 @@ mod size;
 mod socket;
 mod sys;
 
-use std::env;
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use descriptors::Descriptors;
 use failure::{Failure, NO_COMMAND, Outcome};
@@ -30,10 +31,9 @@ use globals::Globals;
 #[global_allocator]
 static ALLOCATOR: sys::Allocator = sys::Allocator::new();
 
-fn main() -> ExitCode {
-    sys::keep_ended_children();
+/// Does what the command line says; the answer is the exit status.
+fn command(mut words: Vec<OsString>) -> u8 {
     let descriptors = Descriptors::take();
-    let mut words: Vec<OsString> = env::args_os().collect();
     let arguments = words.split_off(words.len().min(1));
     let program = words.pop().unwrap_or_default();
     let (flags, action) = flags::command_line(&program, &arguments);
@@ -44,11 +44,11 @@ fn main() -> ExitCode {
     match outcome {
         Ok(status) => {
             log::release();
-            ExitCode::from(status)
+            status
         }
         Err(failure) => {
             log::failure(&failure);
-            ExitCode::from(failure.status)
+            failure.status
         }
     }
 }

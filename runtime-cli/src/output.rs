@@ -6,11 +6,11 @@ use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
 use crate::failure::{Failure, Outcome};
+use crate::sys;
 
 /// Prints text; with this a command is done.
 pub(crate) fn print(text: &str) -> Outcome {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let written = sys::standard_output().write_all(text.as_bytes());
     written.map(|()| 0).map_err(|error| Failure::from(error).context("write to standard output"))
 }
 

@@ -1,50 +1,17 @@
 //! The system calls for which nix has no safe function; all `unsafe` of the command is here.
 #![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod heap;
+mod start;
 
-use dlmalloc::Dlmalloc;
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
+
+pub(crate) use heap::Allocator;
 use nix::errno::Errno;
 use nix::libc;
 use nix::pty::Winsize;
-
-/// dlmalloc behind a lock of std's: the crate's own are calls of libc, which cost more than the allocation between them.
-pub(crate) struct Allocator(Mutex<Dlmalloc>);
-
-impl Allocator {
-    pub(crate) const fn new() -> Self {
-        Self(Mutex::new(Dlmalloc::new()))
-    }
-
-    fn heap(&self) -> MutexGuard<'_, Dlmalloc> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// SAFETY: the heap keeps this trait's contract for one caller at a time, and the lock sees to that. Neither allocates itself.
-unsafe impl GlobalAlloc for Allocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's layout has a size, and an alignment that is a power of two.
-        unsafe { self.heap().malloc(layout.size(), layout.align()) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller has the block of this heap, by this layout.
-        unsafe { self.heap().free(block, layout.size(), layout.align()) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as of `alloc`.
-        unsafe { self.heap().calloc(layout.size(), layout.align()) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as of `dealloc`, and the new size is not zero.
-        unsafe { self.heap().realloc(block, layout.size(), layout.align(), size) }
-    }
-}
 
 /// Whether a descriptor number is in use.
 pub(crate) fn is_open(fd: RawFd) -> bool {
@@ -74,10 +41,10 @@ pub(crate) fn inherited(fd: RawFd) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
-/// Lets ended children be waited for, whatever the caller does with its own.
-pub(crate) fn keep_ended_children() {
-    // SAFETY: installs no handler.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+/// Standard output, without the buffer of std's.
+pub(crate) fn standard_output() -> ManuallyDrop<File> {
+    // SAFETY: `start` has opened it where the caller had not, and nobody closes it.
+    ManuallyDrop::new(unsafe { File::from_raw_fd(libc::STDOUT_FILENO) })
 }
 
 /// A child that has ended and is not reaped yet.

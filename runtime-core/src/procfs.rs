@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd;
 
-use crate::init::mount;
+use crate::init::{self, mount};
 use crate::listing;
 use crate::sys;
 
@@ -56,7 +56,11 @@ fn is_own(root: &OwnedFd) -> bool {
     fstatfs(root).is_ok_and(|fs| fs.filesystem_type() == PROC_SUPER_MAGIC)
         && fstat(root).is_ok_and(|stat| stat.st_ino == ROOT_INODE)
         && fstatat(root, "sys", AtFlags::empty()).is_ok()
-        && readlinkat(root, "self").is_ok_and(|pid| pid == unistd::getpid().to_string().as_str())
+        && init::sys::readlinkat(root.as_raw_fd(), c"self", &mut [0; 16]).is_ok_and(is_own_pid)
+}
+
+fn is_own_pid(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|pid| pid.parse() == Ok(unistd::getpid().as_raw()))
 }
 
 /// Its root.

@@ -21,8 +21,9 @@ use crate::procfs;
 use crate::sys;
 use crate::wire::{Attrs, TRAILER_MAGIC, TRAILER_SIZE};
 
-/// Init, as the build script compiled it.
-static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
+/// Init, as the build script compiled it. A value of its own and no reference to one, so that the linker knows its name.
+static INIT: [u8; include_bytes!(concat!(env!("OUT_DIR"), "/init")).len()] =
+    *include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 const _: () = assert!(INIT.len() < 64 * 1024, "init is to stay small");
 
 /// How an image comes to be.
@@ -59,7 +60,7 @@ pub(crate) struct Image {
 impl Image {
     /// An image with this program.
     pub(crate) fn new(program: &[u8], way: Way) -> Result<Self, Error> {
-        let content = [INIT, program, &trailer(program)?];
+        let content = [INIT.as_slice(), program, &trailer(program)?];
         let file = match way {
             Way::Memfd => memfd(content),
             Way::Tmpfs => on_tmpfs(content),
