@@ -1,13 +1,26 @@
 //! `/mounts`. Most options are not judged: those that are none of mount(8) are the filesystem's.
 
+use std::fmt::{self, Display};
+
 use super::id_maps;
 use super::report::{Report, has_parent, quote};
 use crate::config::Mount;
 
+/// The pointer of a mount, put together where there is something to say.
+#[derive(Clone, Copy)]
+struct At<'a>(&'a str, usize);
+
+impl Display for At<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(list, index) = self;
+        write!(formatter, "{list}/{index}")
+    }
+}
+
 pub(super) fn check(mounts: &[Mount], list: &str, report: &mut Report) {
     for (index, mount) in mounts.iter().enumerate() {
-        let at = format!("{list}/{index}");
-        destination(&mount.destination, &at, report);
+        let at = At(list, index);
+        destination(&mount.destination, at, report);
         match &mount.source {
             Some(source) => report.length(format_args!("{at}/source"), source),
             None if mount.is_bind() => {
@@ -21,9 +34,9 @@ pub(super) fn check(mounts: &[Mount], list: &str, report: &mut Report) {
                 .hint("for a bind mount give the option bind or rbind");
         }
         if mount.is_bind() {
-            settings(mount, &at, report);
+            settings(mount, at, report);
         }
-        kinds(mount, &at, report);
+        kinds(mount, at, report);
         if index > 0 && mount.destination.split('/').all(|part| matches!(part, "" | ".")) {
             report
                 .error(format_args!("{at}/destination"), "only the first of the mounts can be the root")
@@ -35,7 +48,7 @@ pub(super) fn check(mounts: &[Mount], list: &str, report: &mut Report) {
 }
 
 /// Options that mean something for one kind of mount alone.
-fn kinds(mount: &Mount, at: &str, report: &mut Report) {
+fn kinds(mount: &Mount, at: At<'_>, report: &mut Report) {
     let pointer = || format!("{at}/options");
     let has = |word: &str| mount.options.iter().any(|option| option == word);
     let links = has("src-nofollow") || has("dest-nofollow");
@@ -52,7 +65,7 @@ fn kinds(mount: &Mount, at: &str, report: &mut Report) {
 }
 
 /// The kernel takes a bind mount's filesystem as it is.
-fn settings(mount: &Mount, at: &str, report: &mut Report) {
+fn settings(mount: &Mount, at: At<'_>, report: &mut Report) {
     let remount = mount.options.iter().any(|option| option == "remount");
     for (index, option) in mount.options.iter().enumerate() {
         let id_maps = ["idmap=", "ridmap="].iter().any(|word| option.starts_with(word));
@@ -63,7 +76,7 @@ fn settings(mount: &Mount, at: &str, report: &mut Report) {
     }
 }
 
-fn destination(destination: &str, at: &str, report: &mut Report) {
+fn destination(destination: &str, at: At<'_>, report: &mut Report) {
     let pointer = || format!("{at}/destination");
     report.length(format_args!("{at}/destination"), destination);
     if destination.is_empty() {

@@ -74,7 +74,7 @@ impl Report {
 
 /// Whether a path steps up anywhere.
 pub(super) fn has_parent(path: &str) -> bool {
-    path.split('/').any(|part| part == "..")
+    path.as_bytes().windows(2).any(|pair| pair == b"..") && path.split('/').any(|part| part == "..")
 }
 
 /// A value for use in a message: escaped, and not longer than a line.

@@ -295,7 +295,7 @@ impl Builder {
     /// Adds a bind mount.
     pub(super) fn bind(&mut self, origin: impl Into<Cow<'static, str>>, bind: &Bind<'_>) {
         let origin = origin.into();
-        let tree = Tree {
+        let tree = || Tree {
             pointer: origin.clone().into_owned(),
             source: bind.source.into(),
             recursive: bind.recursive,
@@ -307,13 +307,13 @@ impl Builder {
         let (tree, ids) = match (bind.inside, &bind.ids) {
             (false, ids) if self.host_opens || ids.is_some() => {
                 // No two mounts can have the same tree, so this one is never known already.
-                self.plan.descriptors.push(Descriptor::Tree(tree));
+                self.plan.descriptors.push(Descriptor::Tree(tree()));
                 (Some(Fd(self.plan.descriptors.len() as u32 - 1)), None)
             }
             (_, None) => (None, None),
             (_, Some(_)) => {
                 let trees = &mut self.plan.host.trees;
-                trees.push(tree);
+                trees.push(tree());
                 (None, Some(trees.len() as u32 - 1))
             }
         };
