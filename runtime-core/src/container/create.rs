@@ -164,9 +164,9 @@ impl Making<'_> {
         let (plan, mut child, output) = self.launch_in_cgroup(notify_dir.as_deref())?;
         self.warn_of_strays();
         let confined = if beside_init { self.confine() } else { Ok(()) };
-        let released = self.is_released(&plan);
+        let order = self.early_order(&plan);
         let ready =
-            confined.map_err(Stop::from).and_then(|()| self.supervise(&mut child, &plan, output, released));
+            confined.map_err(Stop::from).and_then(|()| self.supervise(&mut child, &plan, output, order));
         let pid = child.pid;
         let Child { pidfd, channel, .. } = child;
         self.pidfd = Some(pidfd);
@@ -174,30 +174,32 @@ impl Making<'_> {
         if let Some(resctrl) = &self.record.resctrl {
             resctrl.enter(pid)?;
         }
-        let held = Held { channel, plan, released };
-        if self.draft.options.start != Start::AtGate && !released {
-            return Ok((terminal, Some(held)));
+        let gated = self.draft.options.start == Start::AtGate;
+        if self.record.creator.is_some() && (gated || order.is_some()) {
+            self.record.creator = None;
+            self.entry.write(&self.record)?;
         }
-        self.record.creator = None;
-        self.entry.write(&self.record)?;
-        if released {
-            return Ok((terminal, Some(held)));
+        if !gated {
+            return Ok((terminal, Some(Held { channel, plan, released: order.is_some() })));
         }
-        let Held { channel, .. } = held;
+        let ordered = if order.is_some() { Ok(()) } else { channel.send(Order::Commit) };
         // Init closes the channel when it no longer dies with this process, which may end right after.
-        let committed = channel.send(Order::Commit).and_then(|()| channel.receive());
-        match committed {
+        match ordered.and_then(|()| channel.receive()) {
             Ok(None) => Ok((terminal, None)),
             Ok(Some(_)) | Err(_) => Err(Error::InitDied("ended while it was waiting".to_owned())),
         }
     }
 
-    /// Whether init gets the order to execute the payload before it is ready to, which saves it the wait for this side: where nothing
-    /// is left to be done then.
-    fn is_released(&self, plan: &Plan) -> bool {
+    /// The order that init gets before it is ready, which saves both sides a wait: where nothing is left to be done here then.
+    fn early_order(&self, plan: &Plan) -> Option<Order> {
         let (options, record) = (self.draft.options, &self.record);
         let told = options.notify_socket || record.notifies || !record.hooks.poststart.is_empty();
-        options.start == Start::AtOnce && !plan.host().terminal && !told && record.resctrl.is_none()
+        let order = match options.start {
+            Start::AtGate if plan.waits() == 0 => Order::Commit,
+            Start::AtOnce if !plan.host().terminal && !told => Order::Start,
+            Start::AtGate | Start::ByCreator | Start::AtOnce => return None,
+        };
+        record.resctrl.is_none().then_some(order)
     }
 
     fn make_cgroup(&mut self) -> Result<(), Error> {
@@ -302,6 +304,10 @@ impl Making<'_> {
         };
         let payload = Payload { stdio: self.draft.options.stdio, inherit: &self.draft.options.inherit };
         let child = launch::launch(&plan, &sources, &payload)?;
+        if plan.waits() == 0 && self.early_order(&plan).is_some() {
+            // Whatever becomes of this process: either init dies with it, or it has its order.
+            self.record.creator = None;
+        }
         self.note(&child)?;
         Ok((plan, child, output))
     }
@@ -326,12 +332,12 @@ impl Making<'_> {
         child: &mut Child,
         plan: &Plan,
         output: Option<File>,
-        released: bool,
+        order: Option<Order>,
     ) -> Result<Option<OwnedFd>, Stop> {
         if !plan.host().forks {
             launch::set_limits(child.pid, plan.host()).map_err(Error::from)?;
         }
-        handshake::until_ready(child, plan, output, released, |call, child| match call {
+        handshake::until_ready(child, plan, output, order, |call, child| match call {
             Call::At(Point::Born) => self.adopt(child.pid),
             Call::At(Point::Mounted) => self.create_hooks(child),
             Call::Networked(socket) => {

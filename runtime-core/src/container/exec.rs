@@ -21,7 +21,7 @@ use crate::plan::{self, HookState, Plan, StepError};
 use crate::seccomp;
 use crate::state::{KeptConfig, Lock, Record, RootMount};
 use crate::sys;
-use crate::wire::Point;
+use crate::wire::{Order, Point};
 
 /// How a process is executed in a container.
 #[derive(Debug, Default)]
@@ -293,14 +293,20 @@ impl Joining<'_> {
         let mut child = launch::launch(&plan, &sources, &payload)?;
         let notifies = self.seccomp.is_some_and(seccomp::notifies);
         let released = self.options.at_once && !notifies;
-        let ready = handshake::until_ready(&mut child, &plan, None, released, |call, child| match call {
-            Call::Cloned => Ok(launch::set_limits(child.pid, plan.host())?),
-            Call::At(Point::Born) => adopt(child.pid),
-            Call::At(_) | Call::Networked(_) | Call::Opened(..) | Call::Attaches { .. } => Ok(()),
-            Call::Listens(listener) => self
-                .seccomp
-                .map_or(Ok(()), |profile| agent::hand_over(profile, &listener, child.pid, &self.state())),
-        });
+        let ready = handshake::until_ready(
+            &mut child,
+            &plan,
+            None,
+            released.then_some(Order::Start),
+            |call, child| match call {
+                Call::Cloned => Ok(launch::set_limits(child.pid, plan.host())?),
+                Call::At(Point::Born) => adopt(child.pid),
+                Call::At(_) | Call::Networked(_) | Call::Opened(..) | Call::Attaches { .. } => Ok(()),
+                Call::Listens(listener) => self
+                    .seccomp
+                    .map_or(Ok(()), |profile| agent::hand_over(profile, &listener, child.pid, &self.state())),
+            },
+        );
         let patience = handshake::patience(notifies, &[]);
         match ready {
             Ok(terminal) => {

@@ -101,7 +101,7 @@ impl Container {
 fn carry_out(plan: &Plan, sources: &Sources<'_>, made: &mut Vec<(u32, u32)>) -> Result<(), Error> {
     let payload = Payload { stdio: None, inherit: &[] };
     let mut child = launch::launch(plan, sources, &payload).map_err(Error::Sources)?;
-    let done = handshake::until_ready(&mut child, plan, None, false, |call, _| {
+    let done = handshake::until_ready(&mut child, plan, None, None, |call, _| {
         if let Call::Attaches { step, mount } = call {
             made.push((step, mount));
         }

@@ -65,8 +65,7 @@ impl From<Error> for Stop {
 
 /// Takes part in init's set-up until it is ready; `serve` does what the host side has to do.
 ///
-/// With `release` init gets the order to execute the payload as soon as it has nothing more to wait for, so that it goes on when it is
-/// ready; otherwise it waits for [`execute`] then.
+/// Init gets the `early` order as soon as it has nothing more to wait for, so that it goes on when it is ready; without one it waits then.
 ///
 /// `output` is the end of a pipe to which hooks in the container's namespaces write; its first bytes go into the message of one
 /// that fails. Returns the master of the payload's terminal, if it has one.
@@ -74,15 +73,15 @@ pub(crate) fn until_ready(
     child: &mut Child,
     plan: &Plan,
     output: Option<File>,
-    release: bool,
+    early: Option<Order>,
     mut serve: impl FnMut(Call, &Child) -> Result<(), Error>,
 ) -> Result<Option<OwnedFd>, Stop> {
     let failed = |errno| Stop::Host(Error::system("talk to", "container init")(errno));
     let mut output = output.map(|stream| (stream, Vec::new()));
     let mut terminal = None;
     let mut patience = PollTimeout::NONE;
-    let mut release = Release(release.then(|| plan.waits()));
-    release.unless_awaited(child).map_err(failed)?;
+    let mut early = Early { order: early, waits: plan.waits() };
+    early.unless_awaited(child).map_err(failed)?;
     loop {
         if !listen(&child.channel, output.as_mut(), patience).map_err(failed)? {
             return Err(Stop::Host(Error::AgentSilent));
@@ -99,32 +98,32 @@ pub(crate) fn until_ready(
         };
         match (report.tag, fd) {
             (Tag::Ready, _) => {
-                release.now(child).map_err(failed)?;
+                early.give(child).map_err(failed)?;
                 return Ok(terminal);
             }
             (Tag::Terminal, Some(master)) => terminal = Some(master),
             (Tag::Reached, _) => {
                 let point = Point::from_number(report.value).ok_or_else(|| failed(Errno::EBADMSG))?;
                 serve(Call::At(point), child)?;
-                release.after(proceed(child), child).map_err(failed)?;
+                early.after(proceed(child), child).map_err(failed)?;
             }
             (Tag::Child, Some(pidfd)) => {
                 let proceeded = replace(child, report.value as i32, pidfd, &mut serve)?;
-                release.after(proceeded, child).map_err(failed)?;
+                early.after(proceeded, child).map_err(failed)?;
             }
             (Tag::Netlink, Some(socket)) => {
                 serve(Call::Networked(socket), child)?;
-                release.after(proceed(child), child).map_err(failed)?;
+                early.after(proceed(child), child).map_err(failed)?;
             }
             (Tag::Tree, Some(tree)) => {
                 serve(Call::Opened(report.value as usize, tree), child)?;
-                release.after(proceed(child), child).map_err(failed)?;
+                early.after(proceed(child), child).map_err(failed)?;
             }
             (Tag::Attaching, _) => serve(Call::Attaches { step: report.step, mount: report.value }, child)?,
             (Tag::Listener, _) => {
                 let listener = sys::pidfd_getfd(&child.pidfd, report.value).map_err(failed)?;
                 serve(Call::Listens(listener), child)?;
-                release.after(proceed(child), child).map_err(failed)?;
+                early.after(proceed(child), child).map_err(failed)?;
                 // From here on somebody else decides whether init goes on.
                 patience = self::patience(true, &[]);
             }
@@ -166,22 +165,26 @@ fn with_output(mut error: StepError, said: &[u8]) -> StepError {
     error
 }
 
-/// How often init still waits before it may have the order to execute the payload; nothing where it has it, or is not to have it yet.
-struct Release(Option<usize>);
+/// An order for the time when init is ready, until it has been given.
+struct Early {
+    order: Option<Order>,
+    /// How often init waits before.
+    waits: usize,
+}
 
-impl Release {
+impl Early {
     /// One wait less, once init has been told to go on.
     fn after(&mut self, proceeded: Result<(), Errno>, child: &Child) -> Result<(), Errno> {
-        self.0 = self.0.map(|left| left.saturating_sub(1));
+        self.waits = self.waits.saturating_sub(1);
         proceeded.and_then(|()| self.unless_awaited(child))
     }
 
     fn unless_awaited(&mut self, child: &Child) -> Result<(), Errno> {
-        if self.0 == Some(0) { self.now(child) } else { Ok(()) }
+        if self.waits == 0 { self.give(child) } else { Ok(()) }
     }
 
-    fn now(&mut self, child: &Child) -> Result<(), Errno> {
-        self.0.take().map_or(Ok(()), |_| tell(child, Order::Start))
+    fn give(&mut self, child: &Child) -> Result<(), Errno> {
+        self.order.take().map_or(Ok(()), |order| tell(child, order))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::config::Hook;
 use crate::container::{Exit, end, reap};
 use crate::error::{Error, errno_text};
 use crate::plan::{self, HookState};
+use crate::wire::Order;
 
 /// How much of what a hook writes to standard error is kept for the message.
 const KEPT: usize = 2048;
@@ -69,9 +70,10 @@ fn execute(
     let payload = Payload { stdio: Some([stdin, null.as_fd(), theirs.as_fd()]), inherit: &[] };
     let mut child = launch(&plan, &Sources::default(), &payload)?;
     drop(theirs);
-    let executed = handshake::until_ready(&mut child, &plan, None, true, |_, _| Ok(())).and_then(|_| {
-        handshake::until_executed(&child.channel, child.pidfd.as_fd(), &plan, PollTimeout::NONE)
-    });
+    let executed = handshake::until_ready(&mut child, &plan, None, Some(Order::Start), |_, _| Ok(()))
+        .and_then(|_| {
+            handshake::until_executed(&child.channel, child.pidfd.as_fd(), &plan, PollTimeout::NONE)
+        });
     match executed {
         Ok(()) => {}
         Err(Stop::Step(error)) => {
