@@ -1,9 +1,14 @@
-//! What is in a directory, read into a buffer on the stack: the C library would map memory for it and unmap it again.
+//! What is in a directory, and its removal. It is read into a buffer on the stack: the C library would map memory for it and unmap it again.
 
 use std::ffi::CStr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
 use nix::libc::DT_DIR;
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, Whence, lseek, unlinkat};
 
 use crate::sys;
 
@@ -29,6 +34,33 @@ pub(crate) fn each(dir: impl AsFd, mut see: impl FnMut(&CStr, bool)) -> nix::Res
             }
             rest = next;
         }
+    }
+}
+
+/// Removes everything below a directory but one name, never through a symbolic link.
+pub(crate) fn clear(dir: BorrowedFd<'_>, path: &Path, keep: Option<&str>) {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let remove = |name: &CStr| match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
+        Err(Errno::EISDIR) => {
+            if let Ok(below) = openat(dir, name, flags, Mode::empty()) {
+                clear(below.as_fd(), &path.join(name.to_string_lossy().as_ref()), None);
+            }
+            unlinkat(dir, name, UnlinkatFlags::RemoveDir)
+        }
+        removed => removed,
+    };
+    let listed = lseek(dir, 0, Whence::SeekSet).and_then(|_| {
+        each(dir, |name, _| {
+            if keep.is_some_and(|keep| name.to_bytes() == keep.as_bytes()) {
+                return;
+            }
+            if let Err(errno) = remove(name) {
+                log::debug!("remove {}/{}: {errno}", path.display(), name.to_string_lossy());
+            }
+        })
+    });
+    if let Err(errno) = listed {
+        log::debug!("read {}: {errno}", path.display());
     }
 }
 

@@ -102,15 +102,19 @@ impl Runtime {
         let record = intent(&draft, &rootfs)?;
         let store = Store::make(&self.root)?;
         let (entry, lock) = store.claim(id, &record, &kept_config(&draft)?)?;
-        let mut making = Making { draft, entry: &entry, record, rootfs, pidfd: None, moved: None };
+        let mut making =
+            Making { draft, entry: &entry, record, written: None, rootfs, pidfd: None, moved: None };
         let made = making.make();
-        let Making { record, pidfd, moved, .. } = making;
+        let Making { record, written, pidfd, moved, .. } = making;
         match made {
             Ok((terminal, held)) => {
                 drop(lock);
                 let (store, cgroup) = (Arc::new(store), record.cgroup.closed());
                 let record = Record { cgroup, ..record };
-                Ok(Container { pidfd, terminal, held, ..Container::new(store, id.clone(), entry, record) })
+                // Not of a container that others start and delete.
+                let written = written.filter(|_| held.is_some());
+                let container = Container::new(store, id.clone(), entry, record);
+                Ok(Container { written, pidfd, terminal, held, ..container })
             }
             Err(error) => {
                 if let Some(moved) = moved {
@@ -141,6 +145,8 @@ struct Making<'a> {
     draft: Draft<'a>,
     entry: &'a Entry,
     record: Record,
+    /// The record's file, once it has been replaced.
+    written: Option<File>,
     rootfs: Rootfs,
     pidfd: Option<OwnedFd>,
     /// Network devices of the host that are the container's now.
@@ -177,7 +183,7 @@ impl Making<'_> {
         let gated = self.draft.options.start == Start::AtGate;
         if self.record.creator.is_some() && (gated || order.is_some()) {
             self.record.creator = None;
-            self.entry.write(&self.record)?;
+            self.save()?;
         }
         if !gated {
             return Ok((terminal, Some(Held { channel, plan, released: order.is_some() })));
@@ -250,7 +256,7 @@ impl Making<'_> {
         let adopted = cgroup.adopt(pid, &self.draft.resources());
         self.record.cgroup = cgroup.saved().clone();
         self.without_filter(adopted)?;
-        self.entry.write(&self.record)
+        self.save()
     }
 
     fn do_without_cgroup(&mut self, reason: impl Display) -> Result<(), Error> {
@@ -323,7 +329,13 @@ impl Making<'_> {
         let identity = identity.map_err(Error::system("look at", "container init"))?;
         self.record.init =
             Some(Init { identity, image: child.image, image_is_unique: child.way.is_unique() });
-        self.entry.write(&self.record)
+        self.save()
+    }
+
+    /// Writes the record down.
+    fn save(&mut self) -> Result<(), Error> {
+        self.written = Some(self.entry.write(&self.record)?);
+        Ok(())
     }
 
     /// Takes part in init's set-up: limits that only the host side may set, and the hooks of the runtime's namespaces.

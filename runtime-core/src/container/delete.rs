@@ -1,6 +1,7 @@
 //! `delete`: everything that `create` has made goes, and `poststop` hooks run.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -34,8 +35,9 @@ impl Container {
     /// [`Error::NotStopped`]; [`Error::NotFound`] when somebody else has deleted it meanwhile; what keeps its processes or cgroup
     /// from going.
     pub fn delete(&self) -> Result<(), Error> {
+        let known = self.written.as_ref().map(|file| (file, &self.record));
         // What this value alone could start ends with it.
-        delete(&self.store, &self.id, &self.entry, self.held.is_some())
+        delete(&self.store, &self.id, &self.entry, known, self.held.is_some())
     }
 
     /// [`Runtime::delete_forced`] of this container alone: one that has been made under its id since is left as it is.
@@ -54,7 +56,7 @@ impl Runtime {
     /// The same; [`Error::NotFound`] also where there was such a directory alone.
     pub fn delete(&self, id: &Id) -> Result<(), Error> {
         let store = Store::open(&self.root)?.ok_or(Error::NotFound)?;
-        match store.find(id).and_then(|entry| delete(&store, id, &entry, false)) {
+        match store.find(id).and_then(|entry| delete(&store, id, &entry, None, false)) {
             Err(Error::NotFound) => {
                 discard(&store, id)?;
                 Err(Error::NotFound)
@@ -79,10 +81,20 @@ impl Runtime {
     }
 }
 
-/// Deletes a container that has stopped or was never started; also one in the making where nobody else can go on with that.
-fn delete(store: &Store, id: &Id, entry: &Entry, held: bool) -> Result<(), Error> {
+/// Deletes a container that has stopped or was never started; also one in the making where nobody else can go on with that. A record that
+/// is known, by the file that it was written to, is not read once more.
+fn delete(
+    store: &Store,
+    id: &Id,
+    entry: &Entry,
+    known: Option<(&File, &Record)>,
+    held: bool,
+) -> Result<(), Error> {
     let lock = entry.lock_exclusive()?;
-    let record = entry.read()?;
+    let record = match known {
+        Some((file, record)) if entry.holds(file) => Cow::Borrowed(record),
+        _ => Cow::Owned(entry.read()?),
+    };
     let (status, init) = status(entry, &record)?;
     match status {
         Status::Stopped | Status::Created => {}

@@ -19,6 +19,7 @@ mod wait;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -141,6 +142,8 @@ pub struct Container {
     id: Id,
     entry: Entry,
     record: Record,
+    /// The record's file, where this value has written it and is what deletes the container.
+    written: Option<File>,
     /// What is kept of its config, once it has been asked for.
     config: OnceLock<KeptConfig<'static>>,
     /// Init, where this value made it.
@@ -160,7 +163,7 @@ impl Container {
 
     fn new(store: Arc<Store>, id: Id, entry: Entry, record: Record) -> Self {
         let config = OnceLock::new();
-        Self { store, id, entry, record, config, pidfd: None, terminal: None, held: None }
+        Self { store, id, entry, record, written: None, config, pidfd: None, terminal: None, held: None }
     }
 
     /// The container's id.

@@ -115,7 +115,7 @@ impl Container {
     /// Lets that init go. Whatever comes of it, it waits no longer.
     fn release(&mut self, patience: PollTimeout) -> Result<(), Error> {
         let record = Record { creator: None, ..self.record.clone() };
-        self.entry.write(&record)?;
+        self.written = Some(self.entry.write(&record)?);
         self.record = record;
         let (Some(held), Some(init)) = (self.held.take(), self.pidfd()) else {
             return Err(Error::NotRunning);

@@ -1,9 +1,9 @@
 //! The state root and the containers' directories in it; every name is opened below a descriptor of its directory.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat, stat};
-use nix::unistd::{Uid, UnlinkatFlags, Whence, lseek, unlinkat};
+use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -349,9 +349,15 @@ impl Entry {
         fstat(&self.dir).is_ok_and(|held| named.is_ok_and(|named| same(held, named)))
     }
 
-    /// Replaces the record; readers see the old one or the new one.
-    pub(crate) fn write(&self, record: &Record) -> Result<(), Error> {
+    /// Replaces the record; readers see the old one or the new one. As long as its file is held, [`holds`](Self::holds) knows it.
+    pub(crate) fn write(&self, record: &Record) -> Result<File, Error> {
         self.replace(RECORD, record)
+    }
+
+    /// Whether the record is still the one in this file, whose inode no other can have meanwhile.
+    pub(crate) fn holds(&self, written: &File) -> bool {
+        let named = fstatat(&self.dir, RECORD, AtFlags::AT_SYMLINK_NOFOLLOW);
+        fstat(written).is_ok_and(|held| named.is_ok_and(|named| same(held, named)))
     }
 
     /// The same record as this version writes it, without the config: that is then a file of its own.
@@ -364,7 +370,7 @@ impl Entry {
 
     /// Writes down what is kept of the config, in a directory that nobody knows yet.
     fn keep_config(&self, config: &KeptConfig<'_>) -> Result<(), Error> {
-        self.make(CONFIG, config)
+        self.make(CONFIG, config).map(drop)
     }
 
     /// A file of the directory. It was put there whole and never changes, so that it is as long as it says.
@@ -390,18 +396,18 @@ impl Entry {
     }
 
     /// Replaces a file, or makes it.
-    fn replace(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
+    fn replace(&self, name: &str, value: &impl Serialize) -> Result<File, Error> {
         let temporary = temporary_name();
-        let placed = self.make(&temporary, value).and_then(|()| {
-            renameat(&self.dir, temporary.as_str(), &self.dir, name)
-                .map_err(Error::system("write", self.path.join(name)))
+        let placed = self.make(&temporary, value).and_then(|file| {
+            let renamed = renameat(&self.dir, temporary.as_str(), &self.dir, name);
+            renamed.map(|()| file).map_err(Error::system("write", self.path.join(name)))
         });
         // The former file stands; what was written of the new one is of no use.
         placed.inspect_err(|_| self.unlink(&temporary))
     }
 
     /// Makes a file.
-    fn make(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
+    fn make(&self, name: &str, value: &impl Serialize) -> Result<File, Error> {
         let path = || self.path.join(name);
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
@@ -409,7 +415,7 @@ impl Entry {
         // A long value is never in memory as a whole.
         let mut file = BufWriter::with_capacity(WRITTEN_AT_ONCE, File::from(file));
         let written = serde_json::to_writer(&mut file, value).map_err(std::io::Error::from);
-        let written = written.and_then(|()| file.flush());
+        let written = written.and_then(|()| file.into_inner().map_err(|error| error.into_error()));
         written.map_err(|error| Error::system("write", path())(errno_of(&error)))
     }
 
@@ -428,35 +434,8 @@ impl Entry {
 
     /// Removes everything in the directory; the lock goes last, so that what is left by a kill is swept.
     fn clear(&self) {
-        clear(self.dir.as_fd(), &self.path, Some(LOCK));
+        listing::clear(self.dir.as_fd(), &self.path, Some(LOCK));
         self.unlink(LOCK);
-    }
-}
-
-/// Removes everything below a directory of the state root but one name, never through a symbolic link.
-fn clear(dir: BorrowedFd<'_>, path: &Path, keep: Option<&str>) {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    let remove = |name: &CStr| match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
-        Err(Errno::EISDIR) => {
-            if let Ok(below) = openat(dir, name, flags, Mode::empty()) {
-                clear(below.as_fd(), &path.join(name.to_string_lossy().as_ref()), None);
-            }
-            unlinkat(dir, name, UnlinkatFlags::RemoveDir)
-        }
-        removed => removed,
-    };
-    let listed = lseek(dir, 0, Whence::SeekSet).and_then(|_| {
-        listing::each(dir, |name, _| {
-            if keep.is_some_and(|keep| name.to_bytes() == keep.as_bytes()) {
-                return;
-            }
-            if let Err(errno) = remove(name) {
-                log::debug!("remove {}/{}: {errno}", path.display(), name.to_string_lossy());
-            }
-        })
-    });
-    if let Err(errno) = listed {
-        log::debug!("read {}: {errno}", path.display());
     }
 }
 
@@ -540,6 +519,24 @@ mod tests {
         let error = entry.read().unwrap_err().to_string();
         assert!(error.contains("newer corten (state version 3)"), "{error}");
         store.release(&id, &entry).unwrap();
+        drop(lock);
+        std::fs::remove_dir(&store.path).unwrap();
+    }
+
+    #[test]
+    fn a_record_that_has_been_replaced_is_known() {
+        let store = store("known");
+        let id = Id::new("a").unwrap();
+        let (record, config): (Record, _) = (from_value(old("a")).unwrap(), from_value(old("a")).unwrap());
+        let (entry, lock) = store.claim(&id, &record, &config).unwrap();
+        let written = entry.write(&record).unwrap();
+        assert!(entry.holds(&written));
+        for _ in 0..10 {
+            let again = store.find(&id).unwrap().write(&record).unwrap();
+            assert!(!entry.holds(&written) && entry.holds(&again));
+        }
+        store.release(&id, &entry).unwrap();
+        assert!(!entry.holds(&written));
         drop(lock);
         std::fs::remove_dir(&store.path).unwrap();
     }
