@@ -4,24 +4,23 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::libc::{S_ISVTX, SIGKILL};
-use nix::sys::stat::stat;
+use nix::libc::SIGKILL;
 use nix::unistd::{geteuid, pipe2};
 
+use super::rootfs::Rootfs;
 use super::start::Held;
 use super::{Container, Exit, Resctrl, Runtime, Status, agent, delete, end, notify};
 use crate::bundle::Bundle;
-use crate::canonical;
 use crate::cgroup::{self, Placement, Scope};
 use crate::check::Checked;
-use crate::config::{Annotations, Hook, Hooks, Namespace, Resources, Seccomp, Spec};
-use crate::error::{Error, errno_of, errno_text};
+use crate::config::{Annotations, Hook, Hooks, Namespace, Resources, Seccomp};
+use crate::error::Error;
 use crate::host::{self, Host};
 use crate::id::Id;
 use crate::launch::descriptors::Sources;
@@ -31,8 +30,7 @@ use crate::launch::net_devices::{self, Moved};
 use crate::launch::{self, Child, Payload, hooks, id_maps, tree};
 use crate::plan::{self, Descriptor, HookState, IdMaps, Plan};
 use crate::seccomp;
-use crate::state::{Creator, Entry, Identity, Init, KeptConfig, Record, RootMount, Store, VERSION};
-use crate::sys;
+use crate::state::{Creator, Entry, Identity, Init, KeptConfig, Record, Store, VERSION};
 use crate::timestamp::rfc3339;
 use crate::wire::{Order, Point};
 
@@ -169,6 +167,7 @@ impl Making<'_> {
         }
         let (plan, mut child, output) = self.launch_in_cgroup(notify_dir.as_deref())?;
         self.warn_of_strays();
+        self.rootfs.warn_of_exposure(self.entry.path().parent().unwrap_or(Path::new("/")));
         let confined = if beside_init { self.confine() } else { Ok(()) };
         let order = self.early_order(&plan);
         let ready =
@@ -512,58 +511,6 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// The directory of the root file system.
-struct Rootfs {
-    path: PathBuf,
-    dir: OwnedFd,
-}
-
-impl Rootfs {
-    /// Opens it once, for everything that is done to it (rule D27).
-    fn open(bundle: &Bundle, state_root: &Path) -> Result<Self, Error> {
-        let given = bundle.spec.root.as_ref().map_or("", |root| root.path.as_str());
-        let given = bundle.dir.join(given);
-        let refused = |reason: String| Error::Rootfs { path: given.clone(), reason };
-        let opened = canonical::open(&given, OFlag::O_DIRECTORY);
-        let (path, dir) = opened.map_err(|error| refused(errno_text(errno_of(&error))))?;
-        if path == Path::new("/") {
-            return Err(refused("is the host's own root".to_owned()));
-        }
-        if state_root.starts_with(&path) {
-            return Err(refused(format!("holds the state root {}", state_root.display())));
-        }
-        for parent in [&path, state_root].into_iter().filter_map(|path| exposed_parent(path)) {
-            log::warn!(
-                "every user may rename what is in {}: its mode lacks the sticky bit",
-                parent.display()
-            );
-        }
-        Ok(Self { path, dir })
-    }
-}
-
-/// The first directory above a path in which every user may put something else in its place.
-fn exposed_parent(path: &Path) -> Option<&Path> {
-    const OTHERS_WRITE: u32 = 0o0002;
-    let exposed = |parent: &&Path| {
-        let mode = stat(*parent).map_or(0, |stat| stat.st_mode);
-        mode & OTHERS_WRITE != 0 && mode & S_ISVTX == 0
-    };
-    path.ancestors().skip(1).find(exposed)
-}
-
-/// Whose mount namespace will hold the root.
-fn root_mount(spec: &Spec, rootfs: &Rootfs) -> Result<RootMount, Error> {
-    let namespace = spec.linux.as_ref().and_then(|linux| linux.namespace("mount"));
-    Ok(match namespace.map(|namespace| namespace.path.is_some()) {
-        Some(false) => RootMount::Own,
-        Some(true) => RootMount::Joined,
-        None => RootMount::Over(
-            sys::mount_id(&rootfs.dir).map_err(Error::system("look at", "the root filesystem"))?,
-        ),
-    })
-}
-
 /// The pipe to which hooks in the container's namespaces write, where there are any: its ends for reading and for writing.
 fn hook_output(plan: &Plan) -> Result<Option<(File, OwnedFd)>, Error> {
     if !plan.descriptors().contains(&Descriptor::HookOutput) {
@@ -609,7 +556,7 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         },
         hook_env,
         namespaces,
-        root: root_mount(spec, rootfs)?,
+        root: rootfs.mount(spec)?,
         id_maps: IdMaps::of(spec),
         mount_label: linux.and_then(|linux| linux.mount_label.clone()),
         own_pid_namespace: linux

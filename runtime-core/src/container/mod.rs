@@ -11,6 +11,7 @@ mod notify;
 mod pause;
 mod processes;
 mod resctrl;
+mod rootfs;
 mod start;
 mod state;
 mod stats;
