@@ -547,7 +547,7 @@ fn intent(draft: &Draft<'_>, rootfs: &Rootfs) -> Result<Record, Error> {
         init: None,
         cgroup: draft.cgroup()?,
         resctrl,
-        resources: Resources::default().updated(&draft.resources()),
+        resources: Box::new(Resources::default().updated(&draft.resources())),
         hooks: Hooks {
             start_container: hooks.start_container.clone(),
             poststart: hooks.poststart.clone(),

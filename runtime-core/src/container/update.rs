@@ -40,7 +40,7 @@ impl Container {
         }
         let resources = resources.with_partners(&before.resources);
         let mut after = before.clone();
-        after.resources = before.resources.updated(&resources);
+        *after.resources = before.resources.updated(&resources);
         if before.resctrl.is_none() && !changes.intel_rdt.is_nothing() {
             after.resctrl = Some(Resctrl::plan(&changes.intel_rdt, self.id.as_str())?);
         }

@@ -49,9 +49,9 @@ pub(crate) struct Record {
     pub(crate) init: Option<Init>,
     /// Its cgroup, written down before it is made.
     pub(crate) cgroup: cgroup::Saved,
-    /// The limits in force, without the device rules.
+    /// The limits in force, without the device rules. Half of a record, which no more than an update looks at.
     #[serde(default)]
-    pub(crate) resources: Resources,
+    pub(crate) resources: Box<Resources>,
     /// Its class of service, if it asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resctrl: Option<Resctrl>,
