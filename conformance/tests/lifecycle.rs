@@ -232,6 +232,27 @@ fn forced_delete_takes_everything_in_a_shared_pid_namespace(view: View) {
     t.assert_clean();
 }
 
+views!(delete_takes_what_init_has_left_behind);
+
+fn delete_takes_what_init_has_left_behind(view: View) {
+    corten_only!(); // runc 1.1 finds its cgroup busy
+    let t = sandbox!(view);
+    let mut bundle = t.bundle();
+    bundle.script("sleep 1000 & sleep 1001 & echo ready; wait").without_namespace("pid");
+    let c = t.launch(&bundle);
+    wait_until("the payload", || c.output().stdout() == "ready\n");
+    let left = || {
+        let all = kernel::Process::all().into_iter();
+        all.filter(|p| p.file("cgroup").contains(c.id()) && p.is_alive()).count()
+    };
+    c.init().signal(Signal::SIGKILL);
+    c.wait_for("stopped");
+    assert_eq!(left(), 2);
+    c.delete();
+    assert_eq!(left(), 0);
+    t.assert_clean();
+}
+
 #[test]
 fn delete_takes_a_directory_that_holds_no_container_away() {
     corten_only!(); // runc wants more than a directory in its own
