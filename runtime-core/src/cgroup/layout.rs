@@ -91,22 +91,21 @@ pub enum Version {
     V2,
 }
 
-/// The hierarchies of a host, each with this process's own cgroup in it.
+/// The hierarchies of a host, each with this process's own cgroup in it where that had to be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    pub(super) hierarchies: Vec<(Hierarchy, String)>,
+    pub(super) hierarchies: Vec<(Hierarchy, Option<String>)>,
 }
 
 impl Layout {
     /// Looks at `/sys/fs/cgroup` as this process sees it.
     pub fn detect() -> Result<Self, Error> {
         let root = Path::new(ROOT);
-        let table = read_proc(&procfs::own("cgroup"))?;
         if let Some(unified) = Hierarchy::new(Vec::new(), root.into()).if_mounted() {
-            let own = own_path(&table, "").unwrap_or_default();
-            return Ok(Self { hierarchies: vec![(unified, own)] });
+            return Ok(Self { hierarchies: vec![(unified, None)] });
         }
 
+        let table = read_proc(&procfs::own("cgroup"))?;
         let hierarchies: Vec<_> = table.lines().filter_map(mounted).collect();
         if hierarchies.is_empty() {
             return Err(Error::NotCgroup { path: root.into() });
@@ -140,7 +139,7 @@ pub(super) fn version<'a>(hierarchies: impl Iterator<Item = &'a Hierarchy>) -> V
 
 /// The hierarchy of one line of `/proc/PID/cgroup`, if it is mounted where it belongs: under its list
 /// of controllers, under one of them, or under its name.
-fn mounted(line: &str) -> Option<(Hierarchy, String)> {
+fn mounted(line: &str) -> Option<(Hierarchy, Option<String>)> {
     let (names, own) = entry(line)?;
     let controllers: Vec<String> =
         names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
@@ -152,7 +151,7 @@ fn mounted(line: &str) -> Option<(Hierarchy, String)> {
             .map(|name| Path::new(ROOT).join(name.strip_prefix("name=").unwrap_or(name)))
             .find_map(|mount| Hierarchy::new(controllers.clone(), mount).if_mounted())
     };
-    hierarchy.map(|hierarchy| (hierarchy, own.to_owned()))
+    hierarchy.map(|hierarchy| (hierarchy, Some(own.to_owned())))
 }
 
 /// A `cgroup` file, of a verified procfs.
@@ -169,6 +168,11 @@ pub(super) fn read_proc(path: &str) -> Result<String, Error> {
 fn entry(line: &str) -> Option<(&str, &str)> {
     let (_, rest) = line.split_once(':')?;
     rest.split_once(':')
+}
+
+/// This process's own cgroup in the unified hierarchy.
+pub(super) fn own_unified() -> Result<String, Error> {
+    Ok(own_path(&read_proc(&procfs::own("cgroup"))?, "").unwrap_or_default())
 }
 
 /// The path of the hierarchy with this controller (`""`: the unified one) in a `cgroup` file.

@@ -1,7 +1,7 @@
 //! From `linux.cgroupsPath` to a path in a hierarchy, and what is there already.
 
 use super::dir::Dir;
-use super::layout::{Hierarchy, Layout};
+use super::layout::{Hierarchy, Layout, own_unified};
 use super::{Driver, Error, Group, Saved};
 
 /// What will be made for a container, before anything is: the intent that `create` saves first.
@@ -21,8 +21,11 @@ pub fn plan(layout: &Layout, cgroups_path: Option<&str>, id: &str) -> Result<Sav
     let mut groups = Vec::with_capacity(layout.hierarchies.len());
     for (hierarchy, own) in &layout.hierarchies {
         let root = hierarchy.root()?;
-        let path =
-            if value.starts_with('/') { name.clone() } else { join(&base(hierarchy, own, &root)?, &name) };
+        let path = if value.starts_with('/') {
+            name.clone()
+        } else {
+            join(&base(hierarchy, own.as_deref(), &root)?, &name)
+        };
         let made = missing(&root, &path)?;
         groups.push(Group { hierarchy: hierarchy.clone(), path, made });
     }
@@ -31,7 +34,8 @@ pub fn plan(layout: &Layout, cgroups_path: Option<&str>, id: &str) -> Result<Sav
 
 /// Where relative paths start: at the runtime's own cgroup; on version 2 beside it, since a cgroup
 /// with processes cannot hand controllers to its children.
-fn base(hierarchy: &Hierarchy, own: &str, root: &Dir) -> Result<String, Error> {
+fn base(hierarchy: &Hierarchy, own: Option<&str>, root: &Dir) -> Result<String, Error> {
+    let own = &own.map_or_else(own_unified, |own| Ok(own.to_owned()))?;
     if own.is_empty() || own.ends_with(" (deleted)") {
         return Err(Error::NoOwnCgroup { mount: hierarchy.mount.clone() });
     }
