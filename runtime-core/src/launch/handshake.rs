@@ -195,7 +195,8 @@ fn proceed(child: &Child) -> Result<(), Errno> {
 
 fn tell(child: &Child, order: Order) -> Result<(), Errno> {
     match child.channel.send(order) {
-        Err(Errno::EPIPE) => Ok(()),
+        // The second where it has left another order unread.
+        Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
         sent => sent,
     }
 }
@@ -235,7 +236,7 @@ pub(crate) fn execute(
 ) -> Result<(), Stop> {
     match channel.send(Order::Start) {
         Ok(()) => until_executed(channel, pidfd, plan, patience),
-        Err(Errno::EPIPE) => Err(Stop::Died(reap(pidfd)?)),
+        Err(Errno::EPIPE | Errno::ECONNRESET) => Err(Stop::Died(reap(pidfd)?)),
         Err(errno) => Err(Stop::Host(Error::system("talk to", "container init")(errno))),
     }
 }
