@@ -5,8 +5,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::libc::SIGKILL;
 
-use super::{Container, Status, status};
+use super::Container;
+use crate::cgroup;
 use crate::error::Error;
+use crate::state::Record;
 use crate::sys;
 
 /// How long a signal waits for another operation on the container.
@@ -27,28 +29,28 @@ impl Container {
         // A start whose hooks take their time must not keep a signal from its process, which the pidfd tells from any other.
         let _lock = self.entry.lock_shared_for(LOCK_PATIENCE)?;
         let record = self.record()?;
-        let (status, pidfd) = status(&self.entry, &record)?;
         let everybody = signal == SIGKILL && !record.own_pid_namespace;
-        match (status, pidfd) {
-            (Status::Created | Status::Running | Status::Paused, Some(pidfd)) => {
-                match sys::pidfd_send_signal(&pidfd, signal) {
-                    Err(Errno::ESRCH) if !all => return Err(Error::NotRunning),
-                    Ok(()) | Err(Errno::ESRCH) => {}
-                    Err(errno) => return Err(Error::system("signal", "init")(errno)),
-                }
-                if everybody {
-                    self.cgroup()?.kill()?;
-                } else if signal == SIGKILL && status == Status::Paused {
-                    self.cgroup()?.thaw()?;
-                }
-                Ok(())
-            }
-            // What init has left behind in a shared pid namespace.
-            (Status::Stopped, _) if everybody && !self.cgroup()?.pids()?.is_empty() => {
-                Ok(self.cgroup()?.kill()?)
-            }
-            _ if all => Ok(()),
-            _ => Err(Error::NotRunning),
+        let sent = self.signal(&record, signal)?;
+        // Without init: what it has left behind in a shared pid namespace.
+        if everybody && (sent || record.creator.is_none() && !self.cgroup()?.pids()?.is_empty()) {
+            return Ok(self.cgroup()?.kill()?);
         }
+        if sent || all { Ok(()) } else { Err(Error::NotRunning) }
+    }
+
+    /// Sends a signal to init; false where there is none any more.
+    fn signal(&self, record: &Record, signal: i32) -> Result<bool, Error> {
+        let Some(init) = record.init.as_ref().filter(|_| record.creator.is_none()) else { return Ok(false) };
+        let failed = |errno| Error::system("open process", init.identity.pid.to_string())(errno);
+        let Some(pidfd) = init.identity.open().map_err(failed)? else { return Ok(false) };
+        // What else kills its processes thaws them too.
+        let paused = signal == SIGKILL && record.own_pid_namespace && cgroup::is_frozen(&record.cgroup)?;
+        match sys::pidfd_send_signal(&pidfd, signal) {
+            Ok(()) if paused => self.cgroup()?.thaw()?,
+            Ok(()) => {}
+            Err(Errno::ESRCH) => return Ok(false),
+            Err(errno) => return Err(Error::system("signal", "init")(errno)),
+        }
+        Ok(true)
     }
 }

@@ -256,15 +256,18 @@ impl Entry {
     }
 
     fn lock_for(&self, how: FlockArg, patience: Duration) -> Result<Option<Lock>, Error> {
-        let deadline = Instant::now() + patience;
+        // No look at the clock where nobody holds it: the first one costs as much as the lock.
+        let mut deadline = None;
         loop {
             match self.try_lock(how) {
-                Err(Error::System { errno: Errno::EWOULDBLOCK, .. }) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(Error::System { errno: Errno::EWOULDBLOCK, .. }) => return Ok(None),
+                Err(Error::System { errno: Errno::EWOULDBLOCK, .. }) => {}
                 lock => return lock.map(Some),
             }
+            let now = Instant::now();
+            if now >= *deadline.get_or_insert(now + patience) {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
