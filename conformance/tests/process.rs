@@ -81,7 +81,8 @@ fn the_working_directory_is_entered_and_made_if_missing() {
     let t = sandbox!();
     let mut bundle = t.bundle();
     bundle.args(["pwd"]).set("/root/readonly", false);
-    for cwd in ["/etc", "/new/and/deep", "/etc/../tmp"] {
+    let long = "/long".repeat(100);
+    for cwd in ["/etc", "/new/and/deep", "/etc/../tmp", &long] {
         bundle.set("/process/cwd", cwd);
         let expected = if cwd.contains("..") { "/tmp" } else { cwd };
         assert_eq!(t.run(&bundle).ok().trim_end(), expected);

@@ -12,6 +12,7 @@ pub(crate) const EINVAL: u32 = 22;
 pub(crate) const ENOTTY: u32 = 25;
 pub(crate) const EROFS: u32 = 30;
 pub(crate) const ENAMETOOLONG: u32 = 36;
+pub(crate) const ERANGE: u32 = 34;
 pub(crate) const ENOSYS: u32 = 38;
 pub(crate) const ELOOP: u32 = 40;
 pub(crate) const EOVERFLOW: u32 = 75;

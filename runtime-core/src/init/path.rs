@@ -183,15 +183,22 @@ impl Root {
     }
 
     /// Opens what stands before the last name of a path, which ends with a slash; with `make` what is missing is made.
-    #[inline(never)] // its buffer is not to take room on the stack of what is done there
     fn open_head(&self, head: &[u8], make: bool) -> Result<Fd> {
+        match Name::new(head) {
+            Ok(short) => self.open_directory(short.c_str(), make),
+            Err(_) => self.open_long_head(head, make),
+        }
+    }
+
+    #[inline(never)] // its buffer is not to take room on the stack of what is usual
+    fn open_long_head(&self, head: &[u8], make: bool) -> Result<Fd> {
         let mut path = Buffer::EMPTY;
         path.push(head)?;
-        if make {
-            self.ensure(path.c_str(), Leaf::Directory)
-        } else {
-            self.open_with(path.c_str(), O_PATH | O_DIRECTORY)
-        }
+        self.open_directory(path.c_str(), make)
+    }
+
+    fn open_directory(&self, path: &CStr, make: bool) -> Result<Fd> {
+        if make { self.ensure(path, Leaf::Directory) } else { self.open_with(path, O_PATH | O_DIRECTORY) }
     }
 
     /// The kind of file that a path leads to, unless it is missing.
@@ -246,7 +253,7 @@ fn split(path: &CStr) -> Option<(&[u8], &[u8])> {
     (!matches!(name, b"." | b"..")).then_some((head, name))
 }
 
-/// The name of a file, and the NUL behind it.
+/// The name of a file, or another short path, and the NUL behind it.
 pub(crate) struct Name([u8; 256]);
 
 impl Name {
@@ -480,6 +487,10 @@ mod tests {
         }
         let long = std::ffi::CString::new("n".repeat(256)).unwrap();
         assert!(tree.root().parent(&long, &mut None).is_err_and(|fault| fault.is(ENAMETOOLONG)));
+        let (deep, mut kept) = (std::ffi::CString::new("deep/".repeat(60) + "null").unwrap(), None);
+        let (dir, name) = tree.root().parent(&deep, &mut kept).unwrap();
+        sys::mkdirat(dir, name.c_str(), 0o755).unwrap();
+        assert!(tree.at(deep.to_str().unwrap()).is_dir());
     }
 
     #[test]

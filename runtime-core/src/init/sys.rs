@@ -298,16 +298,21 @@ pub(crate) fn readlinkat<'a>(dir: i32, name: &CStr, into: &'a mut [u8]) -> Resul
 }
 
 /// True when the current directory can be reached from the root.
-#[inline(never)] // its buffer is not to take room on the stack of other steps
 pub(crate) fn cwd_is_reachable() -> Result<bool> {
-    let mut path = [0u8; 4096];
+    match cwd_starts_at_root::<256>() {
+        Err(fault) if fault.is(ERANGE) => cwd_starts_at_root::<4096>(),
+        answer => answer,
+    }
+}
+
+/// The same where the current directory's path has less than `N` bytes.
+#[inline(never)] // the long buffer is not to take room on the stack of what is usual
+fn cwd_starts_at_root<const N: usize>() -> Result<bool> {
+    let mut path = [0u8; N];
     // SAFETY: the kernel writes at most `len` bytes into the exclusive array.
     let answer = unsafe { call(nr::GETCWD, [path.as_mut_ptr() as usize, path.len()]) };
-    match answer {
-        // The kernel writes "(unreachable)" before what it cannot reach.
-        Ok(_) => Ok(path.first() == Some(&b'/')),
-        Err(fault) => Err(fault),
-    }
+    // The kernel writes "(unreachable)" before what it cannot reach.
+    answer.map(|_| path.first() == Some(&b'/'))
 }
 
 /// `statx(2)`: of `path`, or of `dir` itself where the path is empty.
