@@ -33,6 +33,11 @@ impl Channel {
         Ok((Self(host), init))
     }
 
+    /// Whether this answer to an order says that init has ended: once ECONNRESET, where it left an earlier order unread.
+    pub(crate) fn has_gone(errno: Errno) -> bool {
+        [Errno::EPIPE, Errno::ECONNRESET].contains(&errno)
+    }
+
     /// The next message; `None` when init has gone. ECONNRESET where it has left an order unread.
     pub(crate) fn receive(&self) -> Result<Option<Message>, Errno> {
         loop {

@@ -195,8 +195,7 @@ fn proceed(child: &Child) -> Result<(), Errno> {
 
 fn tell(child: &Child, order: Order) -> Result<(), Errno> {
     match child.channel.send(order) {
-        // The second where it has left another order unread.
-        Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+        Err(errno) if Channel::has_gone(errno) => Ok(()),
         sent => sent,
     }
 }
@@ -236,7 +235,7 @@ pub(crate) fn execute(
 ) -> Result<(), Stop> {
     match channel.send(Order::Start) {
         Ok(()) => until_executed(channel, pidfd, plan, patience),
-        Err(Errno::EPIPE | Errno::ECONNRESET) => Err(Stop::Died(reap(pidfd)?)),
+        Err(errno) if Channel::has_gone(errno) => Err(Stop::Died(reap(pidfd)?)),
         Err(errno) => Err(Stop::Host(Error::system("talk to", "container init")(errno))),
     }
 }
@@ -261,5 +260,34 @@ pub(crate) fn until_executed(
         // It has ended and the order was not taken.
         Err(Errno::ECONNRESET) => Err(Stop::Died(reap(pidfd)?)),
         Err(errno) => Err(Stop::Host(Error::system("talk to", "container init")(errno))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{MsgFlags, send};
+
+    use super::*;
+    use crate::launch::image::Way;
+    use crate::wire::{Kind, Report};
+
+    /// Orders that it left unread are told of first, by whatever call comes next.
+    #[test]
+    fn what_init_said_last_is_heard() {
+        for unread in [1, 2] {
+            let (channel, theirs) = Channel::new().unwrap();
+            for _ in 0..unread {
+                channel.send(Order::Start).unwrap();
+            }
+            let report =
+                Report { tag: Tag::Failed, step: 0, kind: Kind::Errno, call: 0, index: 0, value: 22 };
+            send(std::os::fd::AsRawFd::as_raw_fd(&theirs), &report.encode(), MsgFlags::empty()).unwrap();
+            drop(theirs);
+            let pid = std::process::id() as i32;
+            let pidfd = sys::pidfd_open(pid).unwrap();
+            let mut child = Child { pid, pidfd, channel, in_cgroup: false, image: (0, 0), way: Way::ALL[0] };
+            let stop = until_ready(&mut child, &Plan::default(), None, Some(Order::Commit), |_, _| Ok(()));
+            assert!(matches!(stop, Err(Stop::Step(_))), "{unread} unread");
+        }
     }
 }

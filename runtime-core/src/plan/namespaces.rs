@@ -51,6 +51,11 @@ fn changed(spec: &Spec) -> u32 {
     owners.fold(names | devices, |kinds, kind| kinds | kind)
 }
 
+/// The network namespace of a container, where the host side makes it; with `moved` somebody else moves init into its cgroup.
+pub(crate) fn network_by_host(spec: &Spec, facts: &Facts, moved: bool) -> Option<NewNetwork> {
+    Namespaces::of(spec, false).ok()?.network_by_host(facts, moved)
+}
+
 /// The offsets of the clocks, one in each line.
 fn time_offsets(spec: &Spec) -> String {
     let offsets = spec.linux.iter().flat_map(|linux| &linux.time_offsets);
@@ -165,17 +170,15 @@ impl<'a> Namespaces<'a> {
         if new & USER != 0 {
             late |= new & IPC;
         }
-        // Older kernels let a process enter its time namespace by a clone alone.
-        let clone_for_time = self.new & TIME != 0 && !facts.time_by_exec;
+        let clone_for_time = self.clones_for_time(facts);
         if clone_for_time {
             late |= new & PID;
         }
-        // Names and parameters of the network come before its loopback interface.
-        let network = NewNetwork { loopback: self.changed & NETWORK == 0 };
-        let by_host = if !clone_for_time && self.may_be_given_network(facts, options) { NETWORK } else { 0 };
-        if new & by_host != 0 {
+        let network = self.network_by_host(facts, options.cgroup.moved);
+        if let Some(network) = network {
             builder.await_network(self.origin(NETWORK), network);
         }
+        let by_host = network.map_or(0, |_| NETWORK);
         builder.born_in(new & !late & !by_host);
         // In a joined user namespace a privileged caller has no rights any more over namespaces that belong to others.
         if self.joined & USER != 0 {
@@ -202,11 +205,19 @@ impl<'a> Namespaces<'a> {
         }
     }
 
-    /// Whether the host side can make the network namespace, and send it while init works: it has to come back to its own, and init must
-    /// not wait for any other message before.
-    fn may_be_given_network(&self, facts: &Facts, options: &Options<'_>) -> bool {
-        let waits = options.cgroup.moved || self.joined & PID != 0;
-        facts.may_mount && !facts.in_user_namespace && !self.has(USER) && !waits
+    /// The network namespace, where the host side can make it, and send it while init works: init must not wait for any other message
+    /// before.
+    pub(super) fn network_by_host(&self, facts: &Facts, moved: bool) -> Option<NewNetwork> {
+        let waits = moved || self.joined & PID != 0 || self.clones_for_time(facts);
+        let may = facts.may_mount && !facts.in_user_namespace && !self.has(USER) && !waits;
+        // Names and parameters of the network come before its loopback interface.
+        let network = NewNetwork { loopback: self.changed & NETWORK == 0 };
+        (may && self.new & NETWORK != 0).then_some(network)
+    }
+
+    /// Older kernels let a process enter its time namespace by a clone alone.
+    fn clones_for_time(&self, facts: &Facts) -> bool {
+        self.new & TIME != 0 && !facts.time_by_exec
     }
 
     fn join(&self, builder: &mut Builder, kind: u32, early: bool) {
