@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use conformance::{View, corten_only, sandbox, views, wait_until};
+use conformance::{Container, View, corten_only, sandbox, views, wait_until};
 use serde_json::{Value, json};
 
 const SLEEP: [&str; 2] = ["sleep", "1000"];
 
-views!(containers_are_listed_without_their_cgroups, ps_lists_host_pids);
+views!(containers_are_listed_without_their_cgroups, a_list_says_what_state_says, ps_lists_host_pids);
 
 #[test]
 fn list_in_all_forms() {
@@ -51,6 +51,76 @@ fn containers_are_listed_without_their_cgroups(view: View) {
     let expected = [(&json!(created.id()), &json!("created")), (&json!(running.id()), &json!("running"))];
     assert_eq!(shown, expected);
     assert_eq!(list.stderr(), "");
+}
+
+/// A list is made of less than a state: of a part of the record, by path.
+fn a_list_says_what_state_says(view: View) {
+    let t = sandbox!(view);
+    let mut bundle = t.bundle();
+    bundle.args(SLEEP);
+    let waiting = t.create(&bundle);
+    let frozen = t.create(&bundle);
+    frozen.call("pause").ok();
+    let killed = t.create(&bundle);
+    killed.kill("KILL");
+    let running = t.launch(&bundle);
+    let paused = t.launch(&bundle);
+    paused.call("pause").ok();
+    let ended = t.launch(&bundle);
+    ended.kill("KILL");
+    bundle.set("/annotations", json!({"a": "b \" c"}));
+    let annotated = t.create(&bundle);
+    let containers = [waiting, frozen, killed, running, paused, ended, annotated];
+    let statuses = ["created", "paused", "stopped", "running", "paused", "stopped", "created"];
+    for (container, status) in containers.iter().zip(statuses) {
+        container.wait_for(status);
+    }
+
+    let mut expected: Vec<Value> = containers.iter().map(Container::state).collect();
+    expected.iter_mut().for_each(|state| state["owner"] = json!("root"));
+    expected.sort_by_key(|state| state["id"].to_string());
+    let json = t.runtime(["list", "--format", "json"]).run().ok();
+    let mut listed: Vec<Value> = serde_json::from_str(&json).unwrap();
+    listed.sort_by_key(|state| state["id"].to_string());
+    assert_eq!(listed, expected);
+    let table = t.runtime(["list"]).run().ok();
+    for state in expected {
+        let row = table.lines().find(|row| row.split_whitespace().next() == state["id"].as_str());
+        let words: Vec<_> = row.unwrap().split_whitespace().map(str::to_owned).collect();
+        let text = |key: &str| state[key].as_str().unwrap().to_owned();
+        assert_eq!(words[1..4], [state["pid"].to_string(), text("status"), text("bundle")]);
+    }
+    for container in containers.iter().filter(|container| container.status() == "paused") {
+        container.call("resume").ok();
+    }
+}
+
+/// What cannot be read is complained of, and hides nothing; a path may hold anything.
+#[test]
+fn lists_beside_what_is_broken() {
+    corten_only!();
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    let whole = t.create(bundle.args(SLEEP));
+    let odd = t.dir().join("a \"bundle\"\\");
+    fs::rename(bundle.dir(), &odd).unwrap();
+    let strange = t.runtime(["create", "--bundle"]).args([odd.as_os_str(), "strange".as_ref()]).run();
+    strange.ok();
+    let broken = t.state_root().join("broken");
+    fs::create_dir(&broken).unwrap();
+    fs::write(broken.join("state.json"), "{}").unwrap();
+    std::os::unix::fs::symlink(whole.id(), t.state_root().join("link")).unwrap();
+
+    let list = t.runtime(["list", "-f", "json"]).run();
+    let states: Vec<Value> = serde_json::from_str(&list.ok()).unwrap();
+    let ids: Vec<_> = states.iter().map(|state| state["id"].as_str().unwrap()).collect();
+    assert!(ids.len() == 2 && ids.contains(&whole.id()) && ids.contains(&"strange"), "{ids:?}");
+    assert!(states.iter().any(|state| state["bundle"] == *odd.to_str().unwrap()), "{states:?}");
+    let complaints = list.stderr();
+    assert!(complaints.contains("load container broken: "), "{complaints}");
+    assert!(complaints.contains("load container link: "), "{complaints}");
+    fs::remove_dir_all(broken).unwrap();
+    fs::remove_file(t.state_root().join("link")).unwrap();
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub use cgroup::OomEvents;
 pub use container::{
     CacheOccupancy, CgroupDriver, Changes, Container, Containers, CreateOptions, ExecOptions, Exit,
     IntelRdtStats, L3CacheInfo, Listed, MemBwInfo, MemoryBandwidth, NetworkInterface, OCI_VERSION, Prepared,
-    Process, Runtime, Start, StartOptions, State, Stats, Status,
+    Process, Runtime, Start, StartOptions, State, States, Stats, Status,
 };
 pub use error::{Error, ErrorKind};
 pub use features::{

@@ -100,10 +100,10 @@ impl Dir {
         let file = self.open(name, OFlag::O_RDONLY)?;
         let mut buffer = [0; 1024];
         let count = again(|| read(&file, &mut buffer)).map_err(|errno| self.error("read", name, errno))?;
-        if count == buffer.len() {
-            return self.read(name);
+        match buffer.get(..count).map(std::str::from_utf8) {
+            Some(Ok(content)) if count < buffer.len() => Ok(content.to_owned()),
+            _ => self.read(name),
         }
-        Ok(String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned())
     }
 
     /// Writes a file with one call, as the kernel wants it.

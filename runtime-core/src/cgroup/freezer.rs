@@ -11,8 +11,9 @@ use nix::sys::uio::pread;
 
 use super::Error;
 use super::dir::Dir;
+use super::layout::Hierarchy;
 use super::path::join;
-use super::saved::Saved;
+use super::saved::{Brief, Saved};
 
 /// How long processes may take to stop. One that waits for a dead disk never does.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -127,8 +128,32 @@ pub fn is_frozen(saved: &Saved) -> Result<bool, Error> {
         (None, None) => return Ok(false),
     };
     // A copy opens the hierarchy for itself, if it is not open already.
-    let content = group.clone().root().and_then(|root| root.read_short(&join(&group.path, file)));
-    match content {
+    look(&group.hierarchy.clone(), &group.path, file)
+}
+
+/// Whether containers are frozen, asked of many: the hierarchy that says so is opened once.
+#[derive(Debug, Default)]
+pub(crate) struct Freezers(Option<Hierarchy>);
+
+impl Freezers {
+    /// What [`is_frozen`] says.
+    pub(crate) fn is_frozen(&mut self, cgroup: &Brief<'_>) -> Result<bool, Error> {
+        let (group, file) = match (cgroup.v1("freezer"), cgroup.unified()) {
+            (Some(group), _) => (group, STATE),
+            (None, Some(group)) => (group, EVENTS),
+            (None, None) => return Ok(false),
+        };
+        let hierarchy = match self.0.take() {
+            Some(open) if group.is_in(&open) => open,
+            _ => group.hierarchy(),
+        };
+        look(self.0.insert(hierarchy), group.path, file)
+    }
+}
+
+/// Whether the file of a cgroup says so.
+fn look(hierarchy: &Hierarchy, path: &str, file: &str) -> Result<bool, Error> {
+    match hierarchy.root().and_then(|root| root.read_short(&join(path, file))) {
         // Made by somebody with another view of the cgroup file systems, from which alone this could be told.
         Err(error) if error.is_gone() || matches!(error, Error::NotCgroup { .. }) => Ok(false),
         content => Ok(says_frozen(file, &content?)),
@@ -142,8 +167,7 @@ fn says_frozen(file: &str, content: &str) -> bool {
 
 /// Whether a value of `cgroup.events` is 1.
 fn is_set(events: &str, key: &str) -> bool {
-    let value = events.lines().filter_map(|line| line.split_once(' ')).find(|(name, _)| *name == key);
-    value.is_some_and(|(_, value)| value == "1")
+    events.lines().any(|line| line.strip_prefix(key) == Some(" 1"))
 }
 
 /// The file `cgroup.events` of a cgroup of the unified hierarchy, which can be waited for.

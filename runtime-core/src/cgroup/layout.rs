@@ -54,11 +54,6 @@ impl Hierarchy {
         Ok(Arc::clone(self.root.0.get_or_init(|| root)))
     }
 
-    /// Takes the root of the same hierarchy that is open elsewhere.
-    pub(super) fn share(&mut self, other: &Self) {
-        self.root = other.root.clone();
-    }
-
     /// Closes the root, as far as this copy is concerned.
     pub(super) fn close(&mut self) {
         self.root = Root::default();

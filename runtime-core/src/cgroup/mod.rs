@@ -33,11 +33,13 @@ use std::time::Duration;
 use crate::config::Resources;
 
 pub use error::Error;
+pub(crate) use freezer::Freezers;
 pub use freezer::is_frozen;
 pub use layout::{Hierarchy, Layout, Version};
 pub use oom::OomEvents;
 pub use path::plan;
 pub use placement::{Placement, SubCgroup};
+pub(crate) use saved::Brief;
 pub use saved::{Driver, Group, Saved};
 pub use stats::Stats;
 pub use systemd::{Scope, Unit, plan_scope};

@@ -81,7 +81,8 @@ pub(super) fn clean(path: &str) -> String {
 
 /// One path below another; each may be empty.
 pub(super) fn join(parent: &str, name: &str) -> String {
-    if parent.is_empty() || name.is_empty() { format!("{parent}{name}") } else { format!("{parent}/{name}") }
+    let between = if parent.is_empty() || name.is_empty() { "" } else { "/" };
+    [parent, between, name].concat()
 }
 
 #[cfg(test)]

@@ -72,6 +72,47 @@ impl From<Group> for Written {
     }
 }
 
+/// What of a [`Saved`] says where its processes are stopped, as it stands in what was written down.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Brief<'a> {
+    #[serde(borrow)]
+    groups: Vec<BriefGroup<'a>>,
+}
+
+/// What of a [`Group`] says where it is.
+#[derive(Debug, Deserialize)]
+pub(super) struct BriefGroup<'a> {
+    #[serde(borrow, default)]
+    controllers: Vec<&'a str>,
+    mount: &'a str,
+    pub(super) path: &'a str,
+}
+
+impl Brief<'_> {
+    /// The unified hierarchy's directory.
+    pub(super) fn unified(&self) -> Option<&BriefGroup<'_>> {
+        self.groups.iter().find(|group| group.controllers.is_empty())
+    }
+
+    /// The directory of a controller of version 1.
+    pub(super) fn v1(&self, controller: &str) -> Option<&BriefGroup<'_>> {
+        self.groups.iter().find(|group| group.controllers.contains(&controller))
+    }
+}
+
+impl BriefGroup<'_> {
+    /// Whether it belongs to this hierarchy.
+    pub(super) fn is_in(&self, hierarchy: &Hierarchy) -> bool {
+        hierarchy.mount.as_os_str() == self.mount && hierarchy.controllers == self.controllers
+    }
+
+    /// Its hierarchy.
+    pub(super) fn hierarchy(&self) -> Hierarchy {
+        let controllers = self.controllers.iter().map(|&name| name.to_owned()).collect();
+        Hierarchy::new(controllers, self.mount.into())
+    }
+}
+
 impl Saved {
     /// What a container without a cgroup of its own has: its processes stay in the caller's.
     pub const NONE: Self =
@@ -81,19 +122,6 @@ impl Saved {
     pub(crate) fn closed(mut self) -> Self {
         self.groups.iter_mut().for_each(|group| group.hierarchy.close());
         self
-    }
-
-    /// Lets several containers have the hierarchy of their freezer open together: the first of them opens it.
-    pub(crate) fn share_freezer(&mut self, open: &mut Option<Hierarchy>) {
-        let of = |fits: fn(&Hierarchy) -> bool| self.groups.iter().position(|group| fits(&group.hierarchy));
-        let index = of(|hierarchy| hierarchy.has("freezer")).or_else(|| of(Hierarchy::is_unified));
-        let Some(group) = index.and_then(|index| self.groups.get_mut(index)) else { return };
-        match open {
-            Some(open) if *open == group.hierarchy => group.hierarchy.share(open),
-            _ if group.root().is_ok() => *open = Some(group.hierarchy.clone()),
-            // Whoever asks for it is told why.
-            _ => {}
-        }
     }
 
     /// What kind of host it was made on.

@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod exec;
 mod kill;
+mod list;
 mod mounts;
 mod network;
 mod notify;
@@ -29,6 +30,7 @@ use nix::errno::Errno;
 
 pub use create::{CgroupDriver, CreateOptions, Start};
 pub use exec::{ExecOptions, Prepared, Process};
+pub use list::{Containers, Listed, States};
 pub use network::NetworkInterface;
 pub(crate) use resctrl::Resctrl;
 pub use resctrl::{CacheOccupancy, IntelRdtStats, L3CacheInfo, MemBwInfo, MemoryBandwidth};
@@ -46,7 +48,7 @@ use crate::error::Error;
 use crate::id::Id;
 use crate::launch::gate::{self, GATE};
 use crate::procfs;
-use crate::state::{Entry, KeptConfig, Record, Store};
+use crate::state::{Entry, Init, KeptConfig, Record, Store};
 
 /// The version of the specification that the library follows.
 pub const OCI_VERSION: &str = "1.3.0";
@@ -89,52 +91,7 @@ impl Runtime {
         let store = Store::open(&self.root)?.ok_or(Error::NotFound)?;
         Container::load(&Arc::new(store), id.clone())
     }
-
-    /// All containers, in the order of their ids, each read when it is asked for: many at a time would take many descriptors. One that
-    /// cannot be read is an error of its own.
-    ///
-    /// # Errors
-    /// [`Error::System`] with ENOENT where the state root does not exist.
-    pub fn list(&self) -> Result<Containers, Error> {
-        let Some(store) = Store::open(&self.root)? else {
-            return Err(Error::system("open", &self.root)(Errno::ENOENT));
-        };
-        let mut ids = store.ids()?;
-        ids.sort_unstable();
-        Ok(Containers { store: Arc::new(store), ids: ids.into_iter(), freezer: None })
-    }
 }
-
-/// The containers of a state root: [`Runtime::list`].
-#[derive(Debug)]
-pub struct Containers {
-    store: Arc<Store>,
-    ids: std::vec::IntoIter<String>,
-    /// The hierarchy of cgroups that says which of them are paused, open for all.
-    freezer: Option<cgroup::Hierarchy>,
-}
-
-impl Iterator for Containers {
-    type Item = Listed;
-
-    fn next(&mut self) -> Option<Listed> {
-        loop {
-            let id = self.ids.next()?;
-            match Id::new(id.as_str()).and_then(|id| Container::load(&self.store, id)) {
-                // One that was deleted since the directory was read is no container.
-                Err(Error::NotFound) => {}
-                Err(error) => return Some((id, Err(error))),
-                Ok(mut container) => {
-                    container.record.cgroup.share_freezer(&mut self.freezer);
-                    return Some((id, Ok(container)));
-                }
-            }
-        }
-    }
-}
-
-/// An id and its container, or why that cannot be read.
-pub type Listed = (String, Result<Container, Error>);
 
 /// A container.
 #[derive(Debug)]
@@ -191,14 +148,6 @@ impl Container {
         self.record.id_maps.host_root()
     }
 
-    /// The user who owns the container's state.
-    ///
-    /// # Errors
-    /// [`Error::System`].
-    pub fn owner(&self) -> Result<u32, Error> {
-        self.entry.owner()
-    }
-
     /// The pid of init in the caller's pid namespace, whether it lives or not; `None` before there is one.
     pub fn pid(&self) -> Option<i32> {
         self.record.init.as_ref().map(|init| init.identity.pid)
@@ -229,11 +178,8 @@ impl Container {
         }
     }
 
-    /// The same without annotations, which are read from a file of their own and may be long.
-    ///
-    /// # Errors
-    /// As [`state`](Self::state).
-    pub fn outline(&self) -> Result<State, Error> {
+    /// The same without annotations.
+    fn outline(&self) -> Result<State, Error> {
         let record = self.record()?;
         let status = glance(&self.entry, &record)?;
         let pid = match status {
@@ -275,40 +221,57 @@ impl Container {
     }
 }
 
-/// The status alone. Of a container that waits to be started there is no need to hold init: as long as its program is the image that
-/// nobody else executes, it lives and is no other process.
+/// The status alone.
 fn glance(entry: &Entry, record: &Record) -> Result<Status, Error> {
-    let init = record.init.as_ref().filter(|init| init.image_is_unique);
-    let init = init.filter(|_| record.creator.is_none() && entry.has(GATE));
-    match init.map(|init| Ok(init.identity.is_of_this_boot()? && runs_image(init.identity.pid, init.image)?))
-    {
-        Some(Ok(true)) if cgroup::is_frozen(&record.cgroup)? => Ok(Status::Paused),
-        Some(Ok(true)) => Ok(Status::Created),
-        None | Some(Ok(false) | Err::<_, Errno>(_)) => Ok(status(entry, record)?.0),
+    match &record.init {
+        Some(init) if record.creator.is_none() && waits(init, entry.has(GATE)) => {
+            Ok(if cgroup::is_frozen(&record.cgroup)? { Status::Paused } else { Status::Created })
+        }
+        _ => Ok(status(entry, record)?.0),
     }
+}
+
+/// Whether the init of a container that has its gate certainly waits there. There is no need to hold it: as long as its program is the image
+/// that nobody else executes, it lives and is no other process.
+fn waits(init: &Init, gate: bool) -> bool {
+    gate && init.image_is_unique
+        && init.identity.is_of_this_boot() == Ok(true)
+        && runs_image(init) == Ok(true)
 }
 
 /// What a container is doing, found out and never remembered, with a pidfd of init while it lives.
 fn status(entry: &Entry, record: &Record) -> Result<(Status, Option<OwnedFd>), Error> {
-    let Some(init) = &record.init else {
-        let creating = record.creator.is_some() && entry.is_locked()?;
-        return Ok((if creating { Status::Creating } else { Status::Stopped }, None));
-    };
-    let failed = |errno| Error::system("open process", init.identity.pid.to_string())(errno);
-    let Some(pidfd) = init.identity.open().map_err(failed)? else { return Ok((Status::Stopped, None)) };
-    if record.creator.is_some() {
-        return Ok((Status::Creating, Some(pidfd)));
+    match &record.init {
+        None if record.creator.is_some() && entry.is_locked()? => Ok((Status::Creating, None)),
+        None => Ok((Status::Stopped, None)),
+        Some(init) if record.creator.is_some() => Ok(match living(init)? {
+            None => (Status::Stopped, None),
+            pidfd => (Status::Creating, pidfd),
+        }),
+        Some(init) => made_status(entry, init, || cgroup::is_frozen(&record.cgroup)),
     }
-    if cgroup::is_frozen(&record.cgroup)? {
+}
+
+/// The same of a container that is made.
+fn made_status(
+    entry: &Entry,
+    init: &Init,
+    is_frozen: impl FnOnce() -> Result<bool, cgroup::Error>,
+) -> Result<(Status, Option<OwnedFd>), Error> {
+    let Some(pidfd) = living(init)? else { return Ok((Status::Stopped, None)) };
+    if is_frozen()? {
         return Ok((Status::Paused, Some(pidfd)));
     }
-    let status = match runs_image(init.identity.pid, init.image) {
+    let status = match runs_image(init) {
         Ok(true) if entry.has(GATE) => Status::Created,
         // Once the gate has gone, so has init, even if an agent lets it wait before it executes the payload.
         Ok(_) => Status::Running,
         // Init is closed to an unprivileged caller where it has joined a user namespace, and so may its payload be: the gate tells.
-        Err(Errno::EACCES) if gate::is_open(&entry.short_path(GATE)).map_err(failed)? => Status::Created,
-        Err(Errno::EACCES) => Status::Running,
+        Err(Errno::EACCES) => match gate::is_open(&entry.short_path(GATE)) {
+            Ok(true) => Status::Created,
+            Ok(false) => Status::Running,
+            Err(errno) => return Err(Error::system("connect", entry.path().join(GATE))(errno)),
+        },
         // It has ended since it was opened.
         Err(Errno::ENOENT | Errno::ESRCH) => return Ok((Status::Stopped, None)),
         Err(errno) => return Err(Error::system("stat", format!("/proc/{}/exe", init.identity.pid))(errno)),
@@ -316,8 +279,13 @@ fn status(entry: &Entry, record: &Record) -> Result<(Status, Option<OwnedFd>), E
     Ok((status, Some(pidfd)))
 }
 
-/// True while a process still runs the image that init was started from.
-fn runs_image(pid: i32, image: (u64, u64)) -> Result<bool, Errno> {
-    let exe = procfs::stat(&format!("{pid}/exe"))?;
-    Ok((exe.st_dev, exe.st_ino) == image)
+/// A pidfd of init, if it lives.
+fn living(init: &Init) -> Result<Option<OwnedFd>, Error> {
+    init.identity.open().map_err(|errno| Error::system("open process", init.identity.pid.to_string())(errno))
+}
+
+/// True while init's process still runs the image that it was started from.
+fn runs_image(init: &Init) -> Result<bool, Errno> {
+    let exe = procfs::stat(&(init.identity.pid.to_string() + "/exe"))?;
+    Ok((exe.st_dev, exe.st_ino) == init.image)
 }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat, stat};
-use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
+use nix::unistd::{AccessFlags, Uid, UnlinkatFlags, faccessat, unlinkat};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -41,6 +41,33 @@ pub(crate) struct Store {
 pub(crate) struct Entry {
     path: PathBuf,
     dir: OwnedFd,
+}
+
+/// Paths of the files in a container's directory, from the state root on, one after the other in the same memory.
+#[derive(Debug, Default)]
+pub(crate) struct Below {
+    path: String,
+    id: usize,
+}
+
+impl Below {
+    /// Those of a container.
+    pub(crate) fn set(&mut self, id: &Id) {
+        self.path.clear();
+        self.path += id.as_str();
+        self.id = self.path.len();
+    }
+
+    fn directory(&self) -> &str {
+        self.path.get(..self.id).unwrap_or_default()
+    }
+
+    fn of(&mut self, name: &str) -> &str {
+        self.path.truncate(self.id);
+        self.path += "/";
+        self.path += name;
+        &self.path
+    }
 }
 
 /// A held lock of an entry. It is released before its descriptor is closed, since a copy of that may live on elsewhere.
@@ -129,6 +156,29 @@ impl Store {
     /// A container's directory.
     pub(crate) fn find(&self, id: &Id) -> Result<Entry, Error> {
         self.entry(id.as_str())
+    }
+
+    /// Reads the file with a container's record, without opening the directory first: its content, and the user who owns the directory.
+    pub(crate) fn record(&self, path: &mut Below, content: &mut Vec<u8>) -> Result<u32, Error> {
+        let name = path.of(RECORD);
+        let how = OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC);
+        // An id is one name and never `..`.
+        let opened = openat2(&self.dir, name, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS));
+        match opened {
+            Ok(file) => read_whole(file, content, || self.path.join(name))?,
+            Err(Errno::ENOENT) => return Err(Error::NotFound),
+            Err(errno) => return Err(Error::system("open", self.path.join(name))(errno)),
+        }
+        match fstatat(&self.dir, path.directory(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(directory) => Ok(directory.st_uid),
+            Err(Errno::ENOENT) => Err(Error::NotFound),
+            Err(errno) => Err(Error::system("stat", self.path.join(path.directory()))(errno)),
+        }
+    }
+
+    /// Whether a container's directory has a file.
+    pub(crate) fn has(&self, path: &mut Below, name: &str) -> bool {
+        has(&self.dir, path.of(name))
     }
 
     /// The ids that have a directory, in no order; sweeps what a killed claim has left.
@@ -228,11 +278,6 @@ impl Entry {
     /// A path of a file in the directory short enough for a socket's address.
     pub(crate) fn short_path(&self, name: &str) -> PathBuf {
         procfs::short_path(&self.dir, &self.path).join(name)
-    }
-
-    /// The user who owns the directory.
-    pub(crate) fn owner(&self) -> Result<u32, Error> {
-        Ok(fstat(&self.dir).map_err(Error::system("stat", &self.path))?.st_uid)
     }
 
     /// Waits for the lock that operations exclude each other by.
@@ -376,19 +421,17 @@ impl Entry {
         self.make(CONFIG, config).map(drop)
     }
 
-    /// A file of the directory. It was put there whole and never changes, so that it is as long as it says.
+    /// A file of the directory.
     fn content(&self, name: &str) -> Result<Vec<u8>, Error> {
-        let failed = |action| move |errno| Error::system(action, self.path.join(name))(errno);
+        let path = || self.path.join(name);
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let file = match openat(&self.dir, name, flags, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::ENOENT) => return Err(Error::NotFound),
-            Err(errno) => return Err(failed("open")(errno)),
+            Err(errno) => return Err(Error::system("open", path())(errno)),
         };
-        let size = fstat(&file).map_err(failed("stat"))?.st_size;
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
-        let read = File::from(file).read_exact(&mut bytes);
-        read.map_err(|error| failed("read")(errno_of(&error)))?;
+        let mut bytes = Vec::new();
+        read_whole(file, &mut bytes, path)?;
         Ok(bytes)
     }
 
@@ -424,7 +467,7 @@ impl Entry {
 
     /// Whether the directory has a file.
     pub(crate) fn has(&self, name: &str) -> bool {
-        fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+        has(&self.dir, name)
     }
 
     /// Removes a file of the directory, if it is there.
@@ -440,6 +483,21 @@ impl Entry {
         listing::clear(self.dir.as_fd(), &self.path, Some(LOCK));
         self.unlink(LOCK);
     }
+}
+
+/// Reads a file of a container into memory that is there. It was put there whole and never changes, so that it is
+/// as long as it says.
+fn read_whole(file: OwnedFd, bytes: &mut Vec<u8>, path: impl Fn() -> PathBuf) -> Result<(), Error> {
+    let failed = |action| Error::system(action, path());
+    let stat = fstat(&file).map_err(|errno| failed("stat")(errno))?;
+    bytes.resize(usize::try_from(stat.st_size).unwrap_or_default(), 0);
+    File::from(file).read_exact(bytes).map_err(|error| failed("read")(errno_of(&error)))
+}
+
+/// Whether there is a file.
+fn has(dir: &OwnedFd, name: &str) -> bool {
+    let flags = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_EACCESS;
+    faccessat(dir, name, AccessFlags::F_OK, flags).is_ok()
 }
 
 /// True for one and the same file.

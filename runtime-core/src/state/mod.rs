@@ -6,8 +6,10 @@
 
 mod entry;
 mod identity;
+mod outline;
 mod record;
 
-pub(crate) use entry::{Entry, Lock, Store};
+pub(crate) use entry::{Below, Entry, Lock, Store};
 pub(crate) use identity::Identity;
+pub(crate) use outline::Outline;
 pub(crate) use record::{Creator, Init, KeptConfig, Record, RootMount, VERSION};
