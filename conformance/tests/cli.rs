@@ -329,6 +329,15 @@ fn no_pid_file_without_a_process() {
     drop(c);
     // A pid file that cannot be written undoes the create.
     t.on_bundle(["create", "--pid-file", "/nosuch/pid"], &bundle, &t.id()).run().fails(1);
+    if !is_peer() {
+        // Who is to be told of the process is told before it runs.
+        bundle.set("/root/readonly", false).script("touch /mark");
+        t.on_bundle(["run", "--pid-file", "/nosuch/pid"], &bundle, &t.id()).run().fails(1);
+        assert!(!bundle.inside("mark").exists());
+        let file = file.to_str().unwrap();
+        t.on_bundle(["run", "--pid-file", file], &bundle, &t.id()).run().ok();
+        assert!(bundle.inside("mark").exists());
+    }
     t.assert_clean();
 }
 

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::libc::DT_DIR;
 use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, Whence, lseek, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::sys;
 
@@ -49,8 +49,9 @@ pub(crate) fn clear(dir: BorrowedFd<'_>, path: &Path, keep: Option<&str>) {
         }
         removed => removed,
     };
-    let listed = lseek(dir, 0, Whence::SeekSet).and_then(|_| {
-        each(dir, |name, _| {
+    // One of its own: how far the other has been read is shared with whoever else has it.
+    let listed = openat(dir, ".", flags, Mode::empty()).and_then(|own| {
+        each(own, |name, _| {
             if keep.is_some_and(|keep| name.to_bytes() == keep.as_bytes()) {
                 return;
             }

@@ -29,7 +29,7 @@ fn exec(globals: &Globals, flags: &Matches) -> Outcome {
         extra_env: env,
         cgroups: flags.texts(&CGROUP)?.into_iter().map(str::to_owned).collect(),
         ignore_paused: flags.is_set(&IGNORE_PAUSED),
-        at_once: !process.terminal,
+        at_once: !process.terminal && !receivers.wait(),
         ..ExecOptions::default()
     };
     if detach {

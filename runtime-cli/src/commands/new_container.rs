@@ -71,7 +71,11 @@ impl<'a> NewContainer<'a> {
         let options = CreateOptions {
             stdio,
             // A start that takes a while is one of a container that others can see.
-            start: if run && !self.starts_slowly() { Start::AtOnce } else { Start::AtGate },
+            start: match () {
+                () if !run || self.starts_slowly() => Start::AtGate,
+                () if self.receivers.wait() => Start::ByCreator,
+                () => Start::AtOnce,
+            },
             inherit: self.inherited.descriptors.clone(),
             extra_env: self.inherited.env.clone(),
             ..options(self.globals, self.flags, &self.bundle.spec)

@@ -46,6 +46,11 @@ impl Receivers {
         })
     }
 
+    /// Whether somebody is to be told of the process before its program runs.
+    pub(super) fn wait(&self) -> bool {
+        self.pidfd.is_some() || self.pid_file.is_some()
+    }
+
     /// Sends the terminal away, if somebody waits for it.
     pub(super) fn send_terminal(&self, take: impl FnOnce() -> Option<OwnedFd>) -> Result<(), Failure> {
         let Some(console) = &self.console else { return Ok(()) };

@@ -267,10 +267,13 @@ impl Manager for Cgroupfs {
     fn remove_free(&mut self) -> Result<bool, Error> {
         let own = self.saved.owned();
         // One that was there before stays, whoever is in it.
-        if own.groups.iter().any(|group| group.made == 0) {
+        if own.groups.is_empty() || own.groups.iter().any(|group| group.made == 0) {
             return Ok(false);
         }
-        for group in &own.groups {
+        // The freezer last: with it those who are left elsewhere are killed at once.
+        let (freezers, others): (Vec<_>, _) =
+            own.groups.iter().partition(|group| group.hierarchy.has("freezer"));
+        for group in others.into_iter().chain(freezers) {
             if !remove::remove_free(group)? {
                 return Ok(false);
             }

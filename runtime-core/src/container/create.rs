@@ -113,7 +113,7 @@ impl Runtime {
                 let (store, cgroup) = (Arc::new(store), record.cgroup.closed());
                 let record = Record { cgroup, ..record };
                 // Not of a container that others start and delete.
-                let written = written.filter(|_| held.is_some());
+                let written = written.filter(|_| held.is_some() && options.command);
                 let container = Container::new(store, id.clone(), entry, record);
                 Ok(Container { written, pidfd, terminal, held, ..container })
             }
@@ -184,15 +184,15 @@ impl Making<'_> {
         if let Some(resctrl) = &self.record.resctrl {
             resctrl.enter(pid)?;
         }
-        let gated = self.draft.options.start == Start::AtGate;
-        if self.record.creator.is_some() && (gated || order.is_some()) {
-            self.record.creator = None;
-            self.save()?;
-        }
-        if !gated {
+        if self.draft.options.start != Start::AtGate {
             return Ok((terminal, Some(Held { channel, plan, released: order.is_some() })));
         }
-        let ordered = if order.is_some() { Ok(()) } else { channel.send(Order::Commit) };
+        let ordered = if order.is_some() {
+            Ok(())
+        } else {
+            self.commit()?;
+            channel.send(Order::Commit)
+        };
         // Init closes the channel when it no longer dies with this process, which may end right after.
         match ordered.and_then(|()| channel.receive()) {
             Ok(None) => Ok((terminal, None)),
@@ -204,12 +204,14 @@ impl Making<'_> {
     fn early_order(&self, plan: &Plan) -> Option<Order> {
         let (options, record) = (self.draft.options, &self.record);
         let told = options.notify_socket || record.notifies || !record.hooks.poststart.is_empty();
-        let order = match options.start {
-            Start::AtGate if plan.waits() == 0 => Order::Commit,
-            Start::AtOnce if !plan.host().terminal && !told => Order::Start,
-            Start::AtGate | Start::ByCreator | Start::AtOnce => return None,
-        };
-        record.resctrl.is_none().then_some(order)
+        if plan.waits() > 0 || record.resctrl.is_some() {
+            return None;
+        }
+        match options.start {
+            Start::AtGate => Some(Order::Commit),
+            Start::AtOnce if !plan.host().terminal && !told => Some(Order::Start),
+            Start::ByCreator | Start::AtOnce => None,
+        }
     }
 
     fn make_cgroup(&mut self) -> Result<(), Error> {
@@ -313,10 +315,6 @@ impl Making<'_> {
         };
         let payload = Payload { stdio: self.draft.options.stdio, inherit: &self.draft.options.inherit };
         let child = launch::launch(&plan, &sources, &payload)?;
-        if plan.waits() == 0 && self.early_order(&plan).is_some() {
-            // Whatever becomes of this process: either init dies with it, or it has its order.
-            self.record.creator = None;
-        }
         self.note(&child)?;
         Ok((plan, child, output))
     }
@@ -332,6 +330,12 @@ impl Making<'_> {
         let identity = identity.map_err(Error::system("look at", "container init"))?;
         self.record.init =
             Some(Init { identity, image: child.image, image_is_unique: child.way.is_unique() });
+        self.save()
+    }
+
+    /// Writes down that the container no longer depends on this process: before init has its order, which frees it of that.
+    fn commit(&mut self) -> Result<(), Error> {
+        self.record.creator = None;
         self.save()
     }
 
@@ -351,6 +355,9 @@ impl Making<'_> {
     ) -> Result<Option<OwnedFd>, Stop> {
         if !plan.host().forks {
             launch::set_limits(child.pid, plan.host()).map_err(Error::from)?;
+        }
+        if order.is_some() {
+            self.commit()?;
         }
         handshake::until_ready(child, plan, output, order, |call, child| match call {
             Call::At(Point::Born) => self.adopt(child.pid),

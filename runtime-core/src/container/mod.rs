@@ -100,7 +100,7 @@ pub struct Container {
     id: Id,
     entry: Entry,
     record: Record,
-    /// The record's file, where this value has written it and is what deletes the container.
+    /// The record's file, where this value has written it and is what deletes the container: of a command, which has no more of them.
     written: Option<File>,
     /// What is kept of its config, once it has been asked for.
     config: OnceLock<KeptConfig<'static>>,
@@ -272,8 +272,8 @@ fn made_status(
             Ok(false) => Status::Running,
             Err(errno) => return Err(Error::system("connect", entry.path().join(GATE))(errno)),
         },
-        // It has ended since it was opened.
-        Err(Errno::ENOENT | Errno::ESRCH) => return Ok((Status::Stopped, None)),
+        // It has ended since it was opened, or its first thread has.
+        Err(Errno::ENOENT | Errno::ESRCH) => Status::Stopped,
         Err(errno) => return Err(Error::system("stat", format!("/proc/{}/exe", init.identity.pid))(errno)),
     };
     Ok((status, Some(pidfd)))

@@ -60,6 +60,7 @@ impl Container {
     /// What has come of an init that had its order before.
     fn look_after(&self, held: &Held) -> Result<(), Error> {
         let init = self.pidfd().ok_or(Error::NotRunning)?;
+        // No agent decides over it: such a one is not released.
         let executed = handshake::until_executed(&held.channel, init, &held.plan, PollTimeout::NONE);
         after_its_end(executed.map_err(explain), init)
     }

@@ -483,6 +483,11 @@ pub(crate) fn receive(socket: i32, into: &mut [u8]) -> Result<(usize, Option<Fd>
     // SAFETY: the header's pointers are to the exclusive slice and arrays above, with their lengths.
     let len =
         unsafe { call(nr::RECVMSG, [socket as usize, header.as_mut_ptr() as usize, MSG_CMSG_CLOEXEC]) }?;
+    const MSG_CTRUNC: usize = 8;
+    if header[6] & MSG_CTRUNC != 0 {
+        // There is no room for one more descriptor, or a security module refuses it.
+        return Err(Fault::errno(nr::RECVMSG, EMFILE));
+    }
     let [size, kind, fd] = control;
     Ok((len, ([size, kind] == ONE_DESCRIPTOR).then(|| Fd::own(fd as i32))))
 }

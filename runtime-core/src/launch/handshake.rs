@@ -80,7 +80,7 @@ pub(crate) fn until_ready(
     let mut output = output.map(|stream| (stream, Vec::new()));
     let mut terminal = None;
     let mut patience = PollTimeout::NONE;
-    let mut early = Early { order: early, waits: plan.waits() };
+    let mut early = Early { order: early, waits: plan.waits(), gone: false };
     early.unless_awaited(child).map_err(failed)?;
     loop {
         if !listen(&child.channel, output.as_mut(), patience).map_err(failed)? {
@@ -88,7 +88,10 @@ pub(crate) fn until_ready(
         }
         let answer = match child.channel.receive() {
             // It has ended with an order unread, which is told before what it said last.
-            Err(Errno::ECONNRESET) => child.channel.receive(),
+            Err(Errno::ECONNRESET) => {
+                early.gone = true;
+                child.channel.receive()
+            }
             answer => answer,
         };
         let Message { report, fd } = match answer {
@@ -97,6 +100,8 @@ pub(crate) fn until_ready(
             Err(errno) => return Err(failed(errno)),
         };
         match (report.tag, fd) {
+            // Ready, but it did not take the order any more.
+            (Tag::Ready, _) if early.gone => return Err(Stop::Died(reap(child.pidfd.as_fd())?)),
             (Tag::Ready, _) => {
                 early.give(child).map_err(failed)?;
                 return Ok(terminal);
@@ -170,13 +175,16 @@ struct Early {
     order: Option<Order>,
     /// How often init waits before.
     waits: usize,
+    /// Init has ended without having taken all its orders; what it said before is read next.
+    gone: bool,
 }
 
 impl Early {
     /// One wait less, once init has been told to go on.
     fn after(&mut self, proceeded: Result<(), Errno>, child: &Child) -> Result<(), Errno> {
         self.waits = self.waits.saturating_sub(1);
-        proceeded.and_then(|()| self.unless_awaited(child))
+        self.heard(proceeded)?;
+        self.unless_awaited(child)
     }
 
     fn unless_awaited(&mut self, child: &Child) -> Result<(), Errno> {
@@ -184,20 +192,23 @@ impl Early {
     }
 
     fn give(&mut self, child: &Child) -> Result<(), Errno> {
-        self.order.take().map_or(Ok(()), |order| tell(child, order))
+        self.order.take().map_or(Ok(()), |order| self.heard(child.channel.send(order)))
+    }
+
+    fn heard(&mut self, sent: Result<(), Errno>) -> Result<(), Errno> {
+        match sent {
+            Err(errno) if Channel::has_gone(errno) => {
+                self.gone = true;
+                Ok(())
+            }
+            sent => sent,
+        }
     }
 }
 
-/// Lets init go on. Of one that has ended meanwhile the next look at the channel tells.
+/// Lets init go on.
 fn proceed(child: &Child) -> Result<(), Errno> {
-    tell(child, Order::Proceed)
-}
-
-fn tell(child: &Child, order: Order) -> Result<(), Errno> {
-    match child.channel.send(order) {
-        Err(errno) if Channel::has_gone(errno) => Ok(()),
-        sent => sent,
-    }
+    child.channel.send(Order::Proceed)
 }
 
 /// Reads what hooks say until init has a message; false where it has none in time.
@@ -265,6 +276,9 @@ pub(crate) fn until_executed(
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+    use std::process::Command;
+
     use nix::sys::socket::{MsgFlags, send};
 
     use super::*;
@@ -274,20 +288,26 @@ mod tests {
     /// Orders that it left unread are told of first, by whatever call comes next.
     #[test]
     fn what_init_said_last_is_heard() {
-        for unread in [1, 2] {
+        let last = |tag, unread| {
             let (channel, theirs) = Channel::new().unwrap();
             for _ in 0..unread {
                 channel.send(Order::Start).unwrap();
             }
-            let report =
-                Report { tag: Tag::Failed, step: 0, kind: Kind::Errno, call: 0, index: 0, value: 22 };
-            send(std::os::fd::AsRawFd::as_raw_fd(&theirs), &report.encode(), MsgFlags::empty()).unwrap();
+            let report = Report { tag, step: 0, kind: Kind::Errno, call: 0, index: 0, value: 22 };
+            send(theirs.as_raw_fd(), &report.encode(), MsgFlags::empty()).unwrap();
             drop(theirs);
-            let pid = std::process::id() as i32;
+            let mut gone = Command::new("/bin/true").spawn().unwrap();
+            let pid = gone.id() as i32;
             let pidfd = sys::pidfd_open(pid).unwrap();
             let mut child = Child { pid, pidfd, channel, in_cgroup: false, image: (0, 0), way: Way::ALL[0] };
             let stop = until_ready(&mut child, &Plan::default(), None, Some(Order::Commit), |_, _| Ok(()));
-            assert!(matches!(stop, Err(Stop::Step(_))), "{unread} unread");
+            let _ = gone.wait();
+            stop
+        };
+        for unread in [1, 2] {
+            assert!(matches!(last(Tag::Failed, unread), Err(Stop::Step(_))), "{unread} unread");
         }
+        // By the first call, or by the second where the order met the reset.
+        assert!(matches!(last(Tag::Ready, 1), Err(Stop::Died(_))));
     }
 }

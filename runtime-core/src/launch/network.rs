@@ -24,7 +24,8 @@ use crate::wire::Order;
 const STACK: usize = 64 * 1024;
 
 /// A namespace in the making. The thread that makes it is its only one, and ends with that.
-pub(crate) struct Network(JoinHandle<Result<OwnedFd, Errno>>);
+#[derive(Debug)]
+pub(crate) struct Network(Option<JoinHandle<Result<OwnedFd, Error>>>);
 
 impl Network {
     /// Begins.
@@ -34,13 +35,15 @@ impl Network {
         let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(failed)?;
         let begun = thread::Builder::new().stack_size(STACK).spawn(move || make(part));
         mask.thread_set_mask().map_err(Error::system(Error::NETWORK))?;
-        begun.map(Self).map_err(|error| Error::System { doing: Error::NETWORK, errno: errno_of(&error) })
+        begun
+            .map(|thread| Self(Some(thread)))
+            .map_err(|error| Error::System { doing: Error::NETWORK, errno: errno_of(&error) })
     }
 
     /// Gives it to init.
-    pub(super) fn give(self, channel: &Channel) -> Result<(), Error> {
-        let made = self.0.join().unwrap_or(Err(Errno::EINTR));
-        let namespace = made.map_err(Error::system(Error::NETWORK))?;
+    pub(super) fn give(mut self, channel: &Channel) -> Result<(), Error> {
+        let made = self.0.take().and_then(|thread| thread.join().ok());
+        let namespace = made.unwrap_or(Err(Error::System { doing: Error::NETWORK, errno: Errno::EINTR }))?;
         match channel.give(Order::Network, namespace.as_fd()) {
             // What init has said before its end is read next.
             Err(errno) if Channel::has_gone(errno) => Ok(()),
@@ -50,13 +53,23 @@ impl Network {
     }
 }
 
-/// Goes to a new network namespace.
-fn make(part: NewNetwork) -> Result<OwnedFd, Errno> {
-    sys::unshare(CLONE_NEWNET as u32).map_err(errno)?;
-    if part.loopback {
-        net::loopback_socket().and_then(|socket| net::loopback_up(&socket)).map_err(errno)?;
+/// Nothing is left behind where the container does not come to be.
+impl Drop for Network {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            let _ = thread.join();
+        }
     }
-    procfs::open("thread-self/ns/net", OFlag::O_RDONLY)
+}
+
+/// Goes to a new network namespace.
+fn make(part: NewNetwork) -> Result<OwnedFd, Error> {
+    sys::unshare(CLONE_NEWNET as u32).map_err(errno).map_err(Error::system(Error::NETWORK))?;
+    if part.loopback {
+        let raised = net::loopback_socket().and_then(|socket| net::loopback_up(&socket));
+        raised.map_err(errno).map_err(Error::system("bring the loopback interface up"))?;
+    }
+    procfs::open("thread-self/ns/net", OFlag::O_RDONLY).map_err(Error::system(Error::NETWORK))
 }
 
 fn errno(fault: Fault) -> Errno {
