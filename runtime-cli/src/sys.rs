@@ -30,8 +30,8 @@ pub(crate) fn close_on_exec_from(first: u32) -> nix::Result<()> {
 /// Standard input, output and error, without the buffers of std's.
 pub(crate) fn standard_streams() -> [BorrowedFd<'static>; 3] {
     // SAFETY: they are open from the start on, and nobody closes them.
-    [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO]
-        .map(|fd| unsafe { BorrowedFd::borrow_raw(fd) })
+    let stream = |fd| unsafe { BorrowedFd::borrow_raw(fd) };
+    [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO].map(stream)
 }
 
 /// A descriptor that the caller has handed over.

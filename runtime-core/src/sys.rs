@@ -88,8 +88,8 @@ fn owned(fd: libc::c_int) -> OwnedFd {
 /// Standard input, output and error, as those of std are, but without their buffers.
 pub(crate) fn standard_streams<'a>() -> [BorrowedFd<'a>; 3] {
     // SAFETY: they are open as long as the program runs; one that has closed them has broken its promise to std.
-    [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO]
-        .map(|fd| unsafe { BorrowedFd::borrow_raw(fd) })
+    let stream = |fd| unsafe { BorrowedFd::borrow_raw(fd) };
+    [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO].map(stream)
 }
 
 /// The same descriptor, owned in the way of the standard library.

@@ -475,15 +475,15 @@ pub(crate) fn send(socket: i32, message: &[u8], fd: Option<i32>) -> Result<()> {
 /// Receives one message, as many bytes as it has, and the descriptor that comes with it.
 pub(crate) fn receive(socket: i32, into: &mut [u8]) -> Result<(usize, Option<Fd>)> {
     const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+    const MSG_CTRUNC: usize = 8;
     let part = [into.as_mut_ptr() as usize, into.len()];
     let mut control = [0u64; 3];
     // `struct msghdr`: no address, one part, the control data.
     let mut header =
         [0, 0, part.as_ptr() as usize, 1, control.as_mut_ptr() as usize, size_of_val(&control), 0];
+    let words = [socket as usize, header.as_mut_ptr() as usize, MSG_CMSG_CLOEXEC];
     // SAFETY: the header's pointers are to the exclusive slice and arrays above, with their lengths.
-    let len =
-        unsafe { call(nr::RECVMSG, [socket as usize, header.as_mut_ptr() as usize, MSG_CMSG_CLOEXEC]) }?;
-    const MSG_CTRUNC: usize = 8;
+    let len = unsafe { call(nr::RECVMSG, words) }?;
     if header[6] & MSG_CTRUNC != 0 {
         // There is no room for one more descriptor, or a security module refuses it.
         return Err(Fault::errno(nr::RECVMSG, EMFILE));
