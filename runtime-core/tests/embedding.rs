@@ -336,7 +336,7 @@ fn a_container_that_starts_at_once() {
     container.delete().unwrap();
 }
 
-/// The network namespace is made by a thread of this process, but by none of the caller's.
+/// The caller's thread makes the network namespace, and comes back from it.
 #[test]
 fn a_caller_stays_in_its_network_namespace() {
     let Some(place) = Place::new("network") else { return };

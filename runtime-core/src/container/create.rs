@@ -1,7 +1,6 @@
 //! `create`: from a bundle to a container whose payload waits for `start`.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt::Display;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -28,7 +27,6 @@ use crate::launch::descriptors::Sources;
 use crate::launch::gate::{self, GATE};
 use crate::launch::handshake::{self, Call, Stop};
 use crate::launch::net_devices::{self, Moved};
-use crate::launch::network::Network;
 use crate::launch::{self, Child, Payload, hooks, id_maps, tree};
 use crate::plan::{self, Descriptor, HookState, IdMaps, Plan};
 use crate::seccomp;
@@ -98,13 +96,12 @@ impl Runtime {
     /// Every fault of the config that can be found without running the payload, with its JSON pointer; nothing is left behind.
     pub fn create(&self, id: &Id, bundle: &Bundle, options: &CreateOptions<'_>) -> Result<Container, Error> {
         let draft = Draft::new(id, bundle, options)?;
-        let network = draft.begin_network()?;
         let rootfs = Rootfs::open(bundle, &self.root)?;
         let record = intent(&draft, &rootfs)?;
         let store = Store::make(&self.root)?;
         let (entry, lock) = store.claim(id, &record, &kept_config(&draft)?)?;
         let mut making =
-            Making { draft, entry: &entry, record, written: None, rootfs, pidfd: None, moved: None, network };
+            Making { draft, entry: &entry, record, written: None, rootfs, pidfd: None, moved: None };
         let made = making.make();
         let Making { record, written, pidfd, moved, .. } = making;
         match made {
@@ -152,8 +149,6 @@ struct Making<'a> {
     pidfd: Option<OwnedFd>,
     /// Network devices of the host that are the container's now.
     moved: Option<Moved>,
-    /// Its network namespace, where this side makes that.
-    network: Option<Network>,
 }
 
 impl Making<'_> {
@@ -310,7 +305,6 @@ impl Making<'_> {
             files: placement.files.iter().map(AsFd::as_fd).collect(),
             cgroup: placement.into.as_ref().map(AsFd::as_fd),
             hook_output: hook_output.as_ref().map(AsFd::as_fd),
-            network: Cell::new(self.network.take()),
             ..Sources::default()
         };
         let payload = Payload { stdio: self.draft.options.stdio, inherit: &self.draft.options.inherit };
@@ -435,14 +429,6 @@ impl<'a> Draft<'a> {
         let draft = Self { config, host: Host::get()?, id, bundle, options };
         draft.seccomp().map_or(Ok(()), host::can_filter)?;
         Ok(draft)
-    }
-
-    /// Begins to make the network namespace, where that is for this side to do.
-    fn begin_network(&self) -> Result<Option<Network>, Error> {
-        let driver = self.options.cgroup_driver;
-        let part =
-            plan::network_by_host(self.config.spec(), &self.host.facts(), driver == CgroupDriver::Systemd);
-        Ok(part.map(Network::begin).transpose()?)
     }
 
     /// The container's limits and device rules.

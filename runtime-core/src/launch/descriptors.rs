@@ -1,6 +1,5 @@
 //! Opens what the plan's descriptors stand for.
 
-use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -9,7 +8,6 @@ use nix::fcntl::{AtFlags, OFlag, open};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 
-use super::network::Network;
 use super::{Error, tree};
 use crate::plan::{Descriptor, Plan};
 use crate::sys;
@@ -36,8 +34,6 @@ pub(crate) struct Sources<'a> {
     pub(crate) user_namespace: Option<BorrowedFd<'a>>,
     /// Where hooks in the container's namespaces write.
     pub(crate) hook_output: Option<BorrowedFd<'a>>,
-    /// The network namespace that the host side makes, where it has begun to.
-    pub(crate) network: Cell<Option<Network>>,
 }
 
 /// A descriptor for init: borrowed from the sources, or opened for it.

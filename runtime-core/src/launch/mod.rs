@@ -10,7 +10,7 @@ mod image;
 mod locked;
 pub(crate) mod net_devices;
 mod netlink;
-pub(crate) mod network;
+mod network;
 mod spawn;
 #[cfg(test)]
 mod tests;
@@ -28,7 +28,6 @@ use crate::plan::{Descriptor, HostPart, Plan};
 use crate::procfs;
 use crate::sys;
 use descriptors::Sources;
-use network::Network;
 
 pub(crate) use spawn::Child;
 
@@ -203,11 +202,9 @@ impl Error {
             {
                 Some("a limit of user.max_*_namespaces is reached")
             }
-            Self::System { doing, errno: Errno::EAGAIN } if [Self::CLONE, Self::NETWORK].contains(doing) => {
-                Some(
-                    "a limit of processes and threads is reached: RLIMIT_NPROC, or pids.max of the caller's cgroup",
-                )
-            }
+            Self::System { doing, errno: Errno::EAGAIN } if *doing == Self::CLONE => Some(
+                "a limit of processes and threads is reached: RLIMIT_NPROC, or pids.max of the caller's cgroup",
+            ),
             Self::MountIds { errno: Errno::EINVAL, .. } => {
                 Some("the file system has no id-mapped mounts, or a mount below it is mapped already")
             }
@@ -258,11 +255,6 @@ pub(crate) struct Payload<'a> {
 
 /// Starts init with a plan.
 pub(crate) fn launch(plan: &Plan, sources: &Sources<'_>, payload: &Payload<'_>) -> Result<Child, Error> {
-    let begun = sources.network.take();
-    let network = match plan.host().network {
-        Some(part) => Some(begun.map_or_else(|| Network::begin(part), Ok)?),
-        None => None,
-    };
     let opened = descriptors::open_all(plan, sources)?;
     let extra: Vec<BorrowedFd<'_>> = opened.iter().map(AsFd::as_fd).collect();
     let stdio = payload.stdio.unwrap_or_else(sys::standard_streams);
@@ -275,8 +267,8 @@ pub(crate) fn launch(plan: &Plan, sources: &Sources<'_>, payload: &Payload<'_>) 
         // Where the plan gives the directory to the second clone, that one is born in the cgroup.
         cgroup: sources.cgroup.filter(|_| !plan.descriptors().contains(&Descriptor::CgroupDir)),
     })?;
-    if let Some(network) = network {
-        network.give(&child.channel).inspect_err(|_| end(&child))?;
+    if let Some(part) = plan.host().network {
+        network::give(&child.channel, part).inspect_err(|_| end(&child))?;
     }
     log::debug!("init {} runs from {:?}", child.pid, child.way);
     Ok(child)

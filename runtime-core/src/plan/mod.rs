@@ -48,7 +48,6 @@ pub use id_maps::IdMaps;
 pub use idmap::{MountIds, MountMaps};
 pub(crate) use mounts::stripped_destinations;
 pub use namespaces::namespace_kinds;
-pub(crate) use namespaces::network_by_host;
 pub use options::known as mount_options;
 pub(crate) use print::attribute_names;
 

@@ -51,11 +51,6 @@ fn changed(spec: &Spec) -> u32 {
     owners.fold(names | devices, |kinds, kind| kinds | kind)
 }
 
-/// The network namespace of a container, where the host side makes it; with `moved` somebody else moves init into its cgroup.
-pub(crate) fn network_by_host(spec: &Spec, facts: &Facts, moved: bool) -> Option<NewNetwork> {
-    Namespaces::of(spec, false).ok()?.network_by_host(facts, moved)
-}
-
 /// The offsets of the clocks, one in each line.
 fn time_offsets(spec: &Spec) -> String {
     let offsets = spec.linux.iter().flat_map(|linux| &linux.time_offsets);
@@ -205,9 +200,9 @@ impl<'a> Namespaces<'a> {
         }
     }
 
-    /// The network namespace, where the host side can make it, and send it while init works: init must not wait for any other message
-    /// before.
-    pub(super) fn network_by_host(&self, facts: &Facts, moved: bool) -> Option<NewNetwork> {
+    /// The network namespace, where the host side can make it, and send it while init works: it has to come back to its own, and init
+    /// must not wait for any other message before.
+    fn network_by_host(&self, facts: &Facts, moved: bool) -> Option<NewNetwork> {
         let waits = moved || self.joined & PID != 0 || self.clones_for_time(facts);
         let may = facts.may_mount && !facts.in_user_namespace && !self.has(USER) && !waits;
         // Names and parameters of the network come before its loopback interface.
