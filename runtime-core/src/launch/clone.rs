@@ -130,6 +130,8 @@ impl Stack {
     const SIZE: usize = 64 * 1024;
     /// A page on every kernel.
     const GUARD: usize = 64 * 1024;
+    /// How much of it is there before the child is born, below its end.
+    const PRESENT: usize = 8 * 1024;
 
     fn new() -> Result<Self, Errno> {
         let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
@@ -143,7 +145,17 @@ impl Stack {
         let stack = Self { address: unsafe { mapping.byte_add(Self::GUARD) } };
         // SAFETY: this part is the mapping's own and nothing is there yet.
         Errno::result(unsafe { libc::mprotect(mapping, Self::GUARD, libc::PROT_NONE) })?;
+        stack.touch();
         Ok(stack)
+    }
+
+    /// Writes to what the child needs first. Had the child to ask for it, its cgroup would be charged, and where that grants
+    /// nothing it would fault for ever: the kernel ends no child of vfork for want of memory.
+    fn touch(&self) {
+        for depth in (4096..=Self::PRESENT).step_by(4096) {
+            // SAFETY: within the mapping, which nobody else uses.
+            unsafe { self.address.cast::<u8>().byte_add(Self::SIZE - depth).write_volatile(0) };
+        }
     }
 }
 
