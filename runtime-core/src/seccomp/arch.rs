@@ -1,5 +1,6 @@
 //! The architectures of a profile: how each numbers its calls and passes their arguments.
 
+use super::search::{Named, Search};
 use super::tables::{NONE, SYSCALLS};
 
 /// Bit of an audit architecture: registers of 64 bits.
@@ -21,9 +22,12 @@ pub(super) struct Syscall {
     pub(super) numbers: [u16; 18],
 }
 
-/// The system call of that name, of whatever architecture.
-pub(super) fn find_syscall(name: &str) -> Option<&'static Syscall> {
-    SYSCALLS.binary_search_by(|call| call.name.cmp(name)).ok().and_then(|at| SYSCALLS.get(at))
+impl Named for Syscall {
+    const TABLE: &'static [Self] = &SYSCALLS;
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
 }
 
 /// An architecture of the specification, `SCMP_ARCH_X86_64` for one.
@@ -138,7 +142,7 @@ impl Arch {
 
     /// Number of the system call of that name, as the kernel shows it to a filter.
     pub fn syscall(&self, name: &str) -> Option<u32> {
-        find_syscall(name).and_then(|call| self.number(call))
+        Search::<Syscall>::new().find(name).and_then(|call| self.number(call))
     }
 
     pub(super) fn number(&self, call: &Syscall) -> Option<u32> {

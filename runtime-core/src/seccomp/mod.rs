@@ -16,6 +16,7 @@ mod error;
 mod kernel;
 mod profile;
 mod program;
+mod search;
 mod tables;
 mod verdicts;
 

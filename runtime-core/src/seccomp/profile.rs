@@ -2,8 +2,9 @@
 
 use std::fmt::Display;
 
-use super::arch::{Arch, Syscall, find_syscall};
+use super::arch::{Arch, Syscall};
 use super::error::{Error, Fault};
+use super::search::Search;
 use super::{action, flag};
 use crate::config;
 
@@ -146,8 +147,9 @@ fn read_rule(rule: &config::Syscall, index: usize, faults: &mut Faults) -> Rule 
         faults.add(format_args!("{at}/names"), Fault::NoName);
     }
     let mut calls = Vec::with_capacity(rule.names.len());
+    let mut known = Search::<Syscall>::new();
     for (position, name) in rule.names.iter().enumerate() {
-        let call = match find_syscall(name) {
+        let call = match known.find(name) {
             _ if kind == Some(action::NOTIFY) && name == "write" => Err(Fault::NotifyWrite),
             _ if name.is_empty() => Err(Fault::EmptyName),
             Some(call) => Ok(call),

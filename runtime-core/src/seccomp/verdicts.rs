@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::action;
 use super::arch::{ARM_PRIVATE, Arch, X32_BASE};
 use super::profile::{Condition, Op, Profile};
+use super::search::{Named, Search};
 
 /// ENOSYS, for calls newer than the profile.
 const UNKNOWN_CALL: u32 = action::ERRNO | 38;
@@ -61,19 +62,23 @@ struct Call<'a> {
     number: u32,
     action: u32,
     conditions: &'a [Condition],
-    /// The call is made through another one, which has this condition on its first argument.
-    through: Option<Condition>,
+    /// The call is made through another one.
+    through: Option<&'static Multiplexed>,
 }
 
 /// All calls that the rules name, sorted by number, else in the order of the rules.
 fn calls(profile: &Profile, arch: Option<Arch>) -> Vec<Call<'_>> {
     let Some(arch) = arch else { return Vec::new() };
-    let (socketcall, ipc) = (arch.syscall("socketcall"), arch.syscall("ipc"));
+    let multiplexers = arch.syscall("socketcall").zip(arch.syscall("ipc"));
+    let mut multiplexed = Search::<Multiplexed>::new();
     let mut calls = Vec::with_capacity(512);
     for rule in &profile.rules {
         for conditions in &rule.alternatives {
             for call in &rule.calls {
-                if let Some((number, through)) = multiplexed(call.name, socketcall, ipc) {
+                if let Some((socketcall, ipc)) = multiplexers
+                    && let Some(through) = multiplexed.find(call.name)
+                {
+                    let number = if through.1 { socketcall } else { ipc };
                     calls.push(Call { number, action: rule.action, conditions, through: Some(through) });
                 }
                 if let Some(number) = arch.number(call) {
@@ -82,12 +87,15 @@ fn calls(profile: &Profile, arch: Option<Arch>) -> Vec<Call<'_>> {
             }
         }
     }
-    calls.sort_by_key(|call| call.number);
+    calls.sort_by_cached_key(|call| call.number);
     calls
 }
 
-/// Calls that 32-bit ABIs make through `socketcall` or `ipc`, and their number there. Sorted by name.
-pub(super) const MULTIPLEXED: [(&str, bool, u64); 32] = [
+/// A call that 32-bit ABIs make through `socketcall`, else `ipc`, and its number there.
+pub(super) type Multiplexed = (&'static str, bool, u64);
+
+/// Sorted by name.
+pub(super) static MULTIPLEXED: [Multiplexed; 32] = [
     ("accept", true, 5),
     ("accept4", true, 18),
     ("bind", true, 2),
@@ -122,14 +130,12 @@ pub(super) const MULTIPLEXED: [(&str, bool, u64); 32] = [
     ("socketpair", true, 8),
 ];
 
-/// The multiplexer's number and the condition that picks the call. Bits that the kernel ignores there (the
-/// version of `ipc`, the upper half) are ignored here too, lest they be a way around a rule.
-fn multiplexed(name: &str, socketcall: Option<u32>, ipc: Option<u32>) -> Option<(u32, Condition)> {
-    let (socketcall, ipc) = (socketcall?, ipc?);
-    let found = MULTIPLEXED.binary_search_by(|(known, ..)| (*known).cmp(name)).ok()?;
-    let (_, socket, value) = *MULTIPLEXED.get(found)?;
-    let (number, mask) = if socket { (socketcall, 0xffff_ffff) } else { (ipc, 0xffff) };
-    Some((number, Condition { argument: 0, op: Op::Equal, mask, value }))
+impl Named for Multiplexed {
+    const TABLE: &'static [Self] = &MULTIPLEXED;
+
+    fn name(&self) -> &'static str {
+        self.0
+    }
 }
 
 struct Ranges<'a> {
@@ -154,26 +160,25 @@ impl Ranges<'_> {
         // A default that allows leaves it to the kernel to know the call.
         let refuse = !matches!(self.profile.default, action::ALLOW | action::LOG)
             && self.profile.default & !0xffff != action::TRACE;
-        self.push(first, default.clone());
+        // From here on nothing is said yet.
+        let mut next = first;
         if refuse && [Arch::S390, Arch::S390X].contains(&arch) && !calls.is_empty() {
             // Where a number too large for the instruction ends up if the kernel does not know it.
             self.push(0, Verdict::Return(UNKNOWN_CALL));
-            self.push(1, default.clone());
+            next = 1;
         }
         for same in calls.chunk_by(|a, b| a.number == b.number) {
             let Some(number) = same.first().map(|call| call.number) else { continue };
+            if number != next {
+                self.push(next, default.clone());
+            }
             self.push(number, verdict(self.profile.default, arch, same));
-            self.push(number + 1, default.clone());
+            next = number + 1;
         }
-        if let (true, Some(newest)) = (refuse, calls.last()) {
-            self.push(newest.number + 1, Verdict::Return(UNKNOWN_CALL));
-        }
+        self.push(next, if refuse && !calls.is_empty() { Verdict::Return(UNKNOWN_CALL) } else { default });
     }
 
     fn push(&mut self, start: u32, verdict: Verdict) {
-        if self.list.last().is_some_and(|range| range.start == start) {
-            self.list.pop();
-        }
         if self.list.last().is_none_or(|range| range.verdict != verdict) {
             self.list.push(Range { start, verdict });
         }
@@ -198,16 +203,24 @@ fn verdict(default: u32, arch: Arch, calls: &[Call<'_>]) -> Verdict {
     Verdict::Check(arch, alternatives)
 }
 
+/// The condition by which a multiplexer picks the call. Bits that the kernel ignores there (the version of `ipc`, the upper half) are
+/// ignored here too, lest they be a way around a rule.
+fn picks(&(_, socketcall, value): &Multiplexed) -> Condition {
+    let mask = if socketcall { 0xffff_ffff } else { 0xffff };
+    Condition { argument: 0, op: Op::Equal, mask, value }
+}
+
 /// The conditions that say something, in the bits that this architecture compares.
 fn conditions(arch: Arch, call: &Call<'_>) -> Vec<Condition> {
     let bits = if arch.wide { u64::MAX } else { u64::from(u32::MAX) };
     // A multiplexer's first argument is the number of the call; the call's own arguments lie in memory, out
     // of a filter's reach.
-    let own = call.conditions.iter().filter(|own| own.argument != 0 || call.through.is_none());
+    let own = call.conditions.iter().copied().filter(|own| own.argument != 0 || call.through.is_none());
     call.through
-        .iter()
+        .map(picks)
+        .into_iter()
         .chain(own)
-        .map(|all| Condition { mask: all.mask & bits, value: all.value & bits, ..*all })
+        .map(|all| Condition { mask: all.mask & bits, value: all.value & bits, ..all })
         .filter(|condition| condition.mask != 0)
         .collect()
 }
