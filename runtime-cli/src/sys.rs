@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 mod heap;
+#[cfg(all(target_arch = "x86_64", any(target_env = "musl", test)))]
+mod memory;
 mod start;
 
 use std::fs::File;
