@@ -356,6 +356,8 @@ fn small_memory_limits_are_enough_or_named() {
         let output = t.run(&bundle);
         if bytes >= 512 << 10 {
             output.ok();
+        } else if bytes == 1 {
+            output.fails_with(1, "memory limit too low");
         } else if !output.success() {
             let stderr = output.stderr();
             assert!(

@@ -70,6 +70,21 @@ fn all_kinds_run_in_order() {
 }
 
 #[test]
+fn the_loopback_interface_is_up_for_those_inside() {
+    let t = sandbox!();
+    let (mut bundle, shared) = bundle_with_shared_directory(&t);
+    let seen = shared.join("seen");
+    let look = format!("busybox ifconfig lo >>'{}'", seen.display());
+    bundle.push("/hooks/createContainer", shell(&look)).args(["true"]);
+    for _ in 0..10 {
+        t.run(&bundle).ok();
+    }
+    let seen = fs::read_to_string(&seen).unwrap();
+    assert_eq!(seen.matches("UP LOOPBACK").count(), 10, "{seen}");
+    t.assert_clean();
+}
+
+#[test]
 fn each_gets_the_state_on_standard_input() {
     let t = sandbox!();
     let (mut bundle, shared) = bundle_with_shared_directory(&t);

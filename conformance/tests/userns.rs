@@ -286,3 +286,22 @@ fn clocks_of_a_new_time_namespace_differ() {
     }
     t.assert_clean();
 }
+
+/// As root of a user namespace that has all ids and owns its mounts, but not the host's network.
+const WITH_ALL_IDS: &str = "unshare --user --mount --propagation private sh -c '
+    until [ \"$(cat /proc/self/gid_map)\" ]; do sleep 0.01; done; exec \"$@\"' sh \"$@\" &
+    until [ \"$(readlink /proc/$!/ns/user)\" != \"$(readlink /proc/self/ns/user)\" ]; do sleep 0.01; done
+    echo 0 0 4294967295 >/proc/$!/uid_map && echo 0 0 4294967295 >/proc/$!/gid_map && wait $!";
+
+#[test]
+fn a_caller_in_a_user_namespace_with_all_ids_makes_a_network() {
+    let t = sandbox!();
+    let mut bundle = t.bundle();
+    bundle.set("/mounts", json!([{"destination": "/proc", "type": "proc", "source": "proc"}]));
+    bundle.script("ifconfig lo");
+    let (id, dir) = (t.id(), bundle.write().dir().to_str().unwrap().to_owned());
+    let run = t.runtime(["--rootless", "true", "run", "--bundle", &dir, &id]);
+    let output = run.wrap(["sh", "-c", WITH_ALL_IDS, "sh"]).run();
+    assert!(output.ok().contains("UP LOOPBACK"), "{}", output.report());
+    t.assert_clean();
+}

@@ -1,4 +1,5 @@
-//! The system calls for which nix has no safe function; all `unsafe` of the command is here.
+//! The system calls for which nix has no safe function, and below it what the program has in place of a C library's and std's; all `unsafe` of
+//! the command is here.
 #![allow(unsafe_code)]
 
 mod heap;

@@ -96,6 +96,7 @@ impl Host {
             time_by_exec: version >= TIME_BY_EXEC,
             may_mount: may_mount(in_first),
             in_user_namespace: !in_first && !has_all_ids(),
+            in_first_user_namespace: in_first,
         };
         Ok(Self { proc, facts })
     }

@@ -74,6 +74,7 @@ fn measured(config: &[u8]) -> Result<usize> {
         time_by_exec: true,
         may_mount: true,
         in_user_namespace: false,
+        in_first_user_namespace: true,
     };
     let plan = plan::container(
         &checked,
@@ -83,6 +84,7 @@ fn measured(config: &[u8]) -> Result<usize> {
             bundle: Path::new("/bundle"),
             cgroup: Cgroup::default(),
             gate: true,
+            command: true,
             no_pivot: false,
             no_new_keyring: false,
             extra_env: &[],

@@ -1,5 +1,5 @@
-//! Copies and comparisons of memory for x86_64, in place of musl's: those copy four bytes by the instructions for megabytes, and compare byte
-//! by byte. A command does this a thousand times, mostly with the few bytes of a name.
+//! Copies and comparisons of memory for x86_64, in place of musl's: those copy four bytes by the instructions for megabytes, and compare a long
+//! name byte by byte. A command does this a thousand times, mostly with a few bytes.
 //!
 //! In assembler, since a compiler may make a call of `memcpy` out of whatever Rust says here.
 
@@ -7,7 +7,8 @@ use std::arch::global_asm;
 
 // Up to 32 bytes are read before any is written, so they may overlap; of more, what overlaps from behind is copied from its end.
 global_asm!(
-    ".section .text.corten_copy,\"ax\",@progbits",
+    ".pushsection .text.corten_copy,\"ax\",@progbits",
+    ".p2align 4",
     ".globl corten_copy",
     ".type corten_copy, @function",
     "corten_copy:",
@@ -61,11 +62,13 @@ global_asm!(
     "cld",
     "ret",
     ".size corten_copy, . - corten_copy",
+    ".popsection",
 );
 
 // Eight bytes at a time, the last eight once more where fewer are left.
 global_asm!(
-    ".section .text.corten_compare,\"ax\",@progbits",
+    ".pushsection .text.corten_compare,\"ax\",@progbits",
+    ".p2align 4",
     ".globl corten_compare",
     ".type corten_compare, @function",
     "corten_compare:",
@@ -100,6 +103,7 @@ global_asm!(
     "5: xor eax, eax",
     "ret",
     ".size corten_compare, . - corten_compare",
+    ".popsection",
 );
 
 // What the linker finds here it does not take from the C library. Tests have that one's.
@@ -118,6 +122,9 @@ global_asm!(
 #[cfg(test)]
 mod tests {
     use std::cmp::Ordering;
+    use std::ptr;
+
+    use nix::libc;
 
     unsafe extern "C" {
         fn corten_copy(to: *mut u8, from: *const u8, size: usize) -> *mut u8;
@@ -125,9 +132,54 @@ mod tests {
     }
 
     const MOST: usize = 300;
+    const PAGE: usize = 4096;
 
     fn pattern() -> Vec<u8> {
         (0..3 * MOST).map(|at| (at * 7 + at / 256) as u8).collect()
+    }
+
+    /// A page with nothing beside it: what goes beyond it ends the test.
+    struct Alone(*mut u8);
+
+    impl Alone {
+        fn new() -> Self {
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            // SAFETY: a new mapping touches none that exists, and the part that is opened is its own.
+            unsafe {
+                let mapping = libc::mmap(ptr::null_mut(), 3 * PAGE, libc::PROT_NONE, kind, -1, 0);
+                assert_ne!(mapping, libc::MAP_FAILED);
+                let page = mapping.byte_add(PAGE);
+                assert_eq!(libc::mprotect(page, PAGE, access), 0);
+                Self(page.cast())
+            }
+        }
+
+        /// The first and the last bytes.
+        fn edges(&self, size: usize) -> [*mut u8; 2] {
+            [self.0, self.0.wrapping_add(PAGE - size)]
+        }
+    }
+
+    impl Drop for Alone {
+        fn drop(&mut self) {
+            // SAFETY: the whole mapping, which nobody uses any more.
+            unsafe { libc::munmap(self.0.byte_sub(PAGE).cast(), 3 * PAGE) };
+        }
+    }
+
+    #[test]
+    fn nothing_beyond_is_touched() {
+        let (from, to) = (Alone::new(), Alone::new());
+        for size in 0..MOST {
+            for (from, to) in from.edges(size).into_iter().zip(to.edges(size)) {
+                // SAFETY: as many bytes are there.
+                unsafe {
+                    corten_copy(to, from, size);
+                    assert_eq!(corten_compare(to, from, size), 0);
+                }
+            }
+        }
     }
 
     #[test]

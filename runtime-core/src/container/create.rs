@@ -506,6 +506,7 @@ impl<'a> Draft<'a> {
                 bundle: &self.bundle.dir,
                 cgroup: plan::Cgroup { files, moved: cgroup.unit.is_some(), groups: &cgroup.groups },
                 gate: self.options.start == Start::AtGate,
+                command: self.options.command,
                 no_pivot: self.options.no_pivot,
                 no_new_keyring: self.options.no_new_keyring,
                 extra_env: &self.options.extra_env,

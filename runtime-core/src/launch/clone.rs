@@ -150,7 +150,8 @@ impl Stack {
     }
 
     /// Writes to what the child needs first. Had the child to ask for it, its cgroup would be charged, and where that grants
-    /// nothing it would fault for ever: the kernel ends no child of vfork for want of memory.
+    /// nothing it would fault for ever: the kernel ends no child of vfork for want of memory. The child's code is the program's, of which
+    /// the pages around are in use.
     fn touch(&self) {
         for depth in (4096..=Self::PRESENT).step_by(4096) {
             // SAFETY: within the mapping, which nobody else uses.

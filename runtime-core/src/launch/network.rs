@@ -21,13 +21,19 @@ use crate::wire::Order;
 /// Makes the namespace and gives it to init; brings its loopback interface up, where the plan leaves that to the host side.
 pub(super) fn give(channel: &Channel, part: NewNetwork) -> Result<(), Error> {
     let (namespace, socket) = make().map_err(Error::system(Error::NETWORK))?;
+    let loopback_up =
+        || net::loopback_up(&socket).map_err(errno).map_err(Error::system("bring the loopback interface up"));
+    if part.loopback && part.hooks {
+        loopback_up()?;
+    }
     match channel.give(Order::Network, namespace.as_fd()) {
         // What init has said before its end is read next.
-        Err(errno) if Channel::has_gone(errno) => {}
+        Err(errno) if Channel::has_gone(errno) => return Ok(()),
         given => given.map_err(Error::system(Error::NETWORK))?,
     }
-    if part.loopback {
-        net::loopback_up(&socket).map_err(errno).map_err(Error::system("bring the loopback interface up"))?;
+    // Beside init's work, where nothing there needs it yet.
+    if part.loopback && !part.hooks {
+        loopback_up()?;
     }
     Ok(())
 }
@@ -36,8 +42,6 @@ pub(super) fn give(channel: &Channel, part: NewNetwork) -> Result<(), Error> {
 fn make() -> Result<(OwnedFd, Fd), Errno> {
     let own = current()?;
     let go_back = || sys::setns(own.as_raw_fd(), CLONE_NEWNET as u32).map_err(errno);
-    // Whoever may not come back must not go.
-    go_back()?;
     sys::unshare(CLONE_NEWNET as u32).map_err(errno)?;
     let made = current().and_then(|namespace| Ok((namespace, net::loopback_socket().map_err(errno)?)));
     go_back().and(made)

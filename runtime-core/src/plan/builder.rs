@@ -123,6 +123,8 @@ pub enum UserNamespace {
 pub struct NewNetwork {
     /// Its loopback interface is brought up too; otherwise init does that.
     pub loopback: bool,
+    /// Init runs hooks in it before it is ready, so the interface is up when init gets it.
+    pub hooks: bool,
 }
 
 /// What the host side does while init runs the program.

@@ -89,8 +89,10 @@ pub struct Facts {
     pub time_by_exec: bool,
     /// Whether the runtime may make mounts in its own mount namespace.
     pub may_mount: bool,
-    /// Whether the runtime is in a user namespace of somebody's own: nobody can make device nodes there.
+    /// Whether the runtime is in a user namespace of somebody's own, which lacks ids of the host.
     pub in_user_namespace: bool,
+    /// Whether it is in the host's first user namespace: nobody can make device nodes in another.
+    pub in_first_user_namespace: bool,
 }
 
 /// The container's cgroup, as far as it is made before init.
@@ -115,6 +117,8 @@ pub struct Options<'a> {
     pub cgroup: Cgroup<'a>,
     /// The container is created now and started later, through a gate.
     pub gate: bool,
+    /// The calling process does nothing but this, and may be in another network namespace for a moment.
+    pub command: bool,
     /// The root cannot be pivoted.
     pub no_pivot: bool,
     /// The payload keeps the caller's session keyring.

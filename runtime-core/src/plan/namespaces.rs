@@ -62,6 +62,8 @@ pub(super) struct Namespaces<'a> {
     list: &'a [Namespace],
     /// Those in which something is changed that the host must not see.
     changed: u32,
+    /// There are hooks that init runs before it is ready.
+    hooks: bool,
     /// The caller's groups are kept in a user namespace.
     keep_groups: bool,
     /// The ids of the user namespace.
@@ -78,8 +80,9 @@ impl<'a> Namespaces<'a> {
     pub(super) fn of(spec: &'a Spec, keep_groups: bool) -> Result<Self, Error> {
         let list = spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
         let (maps, time_offsets) = (IdMaps::of(spec), time_offsets(spec));
+        let (changed, hooks) = (changed(spec), !spec.hooks.create_container.is_empty());
         let mut namespaces =
-            Self { list, changed: changed(spec), keep_groups, maps, time_offsets, new: 0, joined: 0 };
+            Self { list, changed, hooks, keep_groups, maps, time_offsets, new: 0, joined: 0 };
         for (index, namespace) in list.iter().enumerate() {
             let Some(kind) = kind(&namespace.typ) else {
                 return Err(Error::unknown(format!("/linux/namespaces/{index}/type"), &namespace.typ));
@@ -169,7 +172,7 @@ impl<'a> Namespaces<'a> {
         if clone_for_time {
             late |= new & PID;
         }
-        let network = self.network_by_host(facts, options.cgroup.moved);
+        let network = self.network_by_host(facts, options);
         if let Some(network) = network {
             builder.await_network(self.origin(NETWORK), network);
         }
@@ -200,13 +203,14 @@ impl<'a> Namespaces<'a> {
         }
     }
 
-    /// The network namespace, where the host side can make it, and send it while init works: it has to come back to its own, and init
-    /// must not wait for any other message before.
-    fn network_by_host(&self, facts: &Facts, moved: bool) -> Option<NewNetwork> {
-        let waits = moved || self.joined & PID != 0 || self.clones_for_time(facts);
-        let may = facts.may_mount && !facts.in_user_namespace && !self.has(USER) && !waits;
+    /// The network namespace, where the host side can make it, and send it while init works: its thread goes there, so it must be free to
+    /// and able to come back, and init must not wait for any other message before.
+    fn network_by_host(&self, facts: &Facts, options: &Options<'_>) -> Option<NewNetwork> {
+        let comes_back = options.command && facts.may_mount && facts.in_first_user_namespace;
+        let waits = options.cgroup.moved || self.joined & PID != 0 || self.clones_for_time(facts);
+        let may = comes_back && !self.has(USER) && !waits;
         // Names and parameters of the network come before its loopback interface.
-        let network = NewNetwork { loopback: self.changed & NETWORK == 0 };
+        let network = NewNetwork { loopback: self.changed & NETWORK == 0, hooks: self.hooks };
         (may && self.new & NETWORK != 0).then_some(network)
     }
 

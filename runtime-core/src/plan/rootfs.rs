@@ -67,7 +67,7 @@ impl<'a> Root<'a> {
             () if namespaces.joined & MOUNT != 0 => Home::Joined,
             () => Home::Runtime,
         };
-        let bind_devices = namespaces.has(USER) || facts.in_user_namespace;
+        let bind_devices = namespaces.has(USER) || !facts.in_first_user_namespace;
         Ok(Self { spec, home, bind_devices, propagation })
     }
 

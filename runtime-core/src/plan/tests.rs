@@ -19,6 +19,7 @@ const FACTS: Facts = Facts {
     time_by_exec: true,
     may_mount: true,
     in_user_namespace: false,
+    in_first_user_namespace: true,
 };
 
 /// A container that asks for nothing.
@@ -62,6 +63,7 @@ pub(super) fn options(groups: &[Group]) -> Options<'_> {
         bundle: Path::new("/bundle"),
         cgroup: Cgroup { files: 0, moved: false, groups },
         gate: true,
+        command: true,
         no_pivot: false,
         no_new_keyring: false,
         extra_env: &[],
@@ -260,7 +262,7 @@ fn mapped_ids_of_mounts() {
 fn a_runtime_in_a_user_namespace_makes_no_nodes() {
     let spec: Spec = serde_json::from_value(small()).unwrap();
     let (checked, _) = Checked::new(&spec).unwrap();
-    let facts = Facts { in_user_namespace: true, ..FACTS };
+    let facts = Facts { in_user_namespace: true, in_first_user_namespace: false, ..FACTS };
     let plan = container(&checked, &facts, &options(&[])).unwrap();
     assert!(!has(&plan, "MakeNode") && has(&plan, "BindMount"));
     assert!(plan.to_string().contains("SetGroups groups=[] lenient"));
