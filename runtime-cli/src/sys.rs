@@ -24,9 +24,9 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
 
 /// Makes all descriptors from a number on vanish with the execution of another program.
 pub(crate) fn close_on_exec_from(first: u32) -> nix::Result<()> {
+    let (last, how) = (libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
     // SAFETY: takes integers only, and closes nothing now.
-    let result =
-        unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, how) };
     Errno::result(result).map(drop)
 }
 
@@ -72,8 +72,8 @@ pub(crate) fn window_size(terminal: impl AsFd) -> nix::Result<Winsize> {
 
 /// Changes the size of a terminal's window.
 pub(crate) fn set_window_size(terminal: impl AsFd, size: &Winsize) -> nix::Result<()> {
+    let (fd, size) = (terminal.as_fd().as_raw_fd(), std::ptr::from_ref(size));
     // SAFETY: the pointer is to a structure of the size that this request reads.
-    let result =
-        unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSWINSZ, std::ptr::from_ref(size)) };
+    let result = unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, size) };
     Errno::result(result).map(drop)
 }

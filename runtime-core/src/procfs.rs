@@ -45,7 +45,7 @@ fn find() -> Result<Procfs, Errno> {
     // Made where it is needed alone: to drop it takes the kernel a grace period.
     let flags = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
     let private = mount::new_with(c"proc", None, iter::empty(), flags as u32);
-    let root = private.map_err(|fault| Errno::from_raw(fault.value() as i32))?;
+    let root = private.map_err(Errno::from)?;
     log::debug!("/proc is no whole procfs of this pid namespace: a private one is used in its place");
     Ok(Procfs { root: sys::adopt(root), mounted: false })
 }

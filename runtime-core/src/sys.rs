@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::init;
+use crate::init::{self, fault::Fault};
 
 /// One instruction of an eBPF program.
 #[repr(C)]
@@ -100,7 +100,14 @@ pub(crate) fn adopt(fd: init::sys::Fd) -> OwnedFd {
 /// The id of the mount that an open file is on.
 pub(crate) fn mount_id(file: impl AsFd) -> nix::Result<u64> {
     let stat = init::sys::statx(file.as_fd().as_raw_fd(), c"");
-    stat.map(|stat| stat.mnt_id).map_err(|fault| Errno::from_raw(fault.value() as i32))
+    Ok(stat?.mnt_id)
+}
+
+/// What init's system calls say where the host side makes them.
+impl From<Fault> for Errno {
+    fn from(fault: Fault) -> Self {
+        Self::from_raw(fault.value() as i32)
+    }
 }
 
 /// Loads a program of type `BPF_PROG_TYPE_CGROUP_DEVICE`.
@@ -227,9 +234,9 @@ pub(crate) fn knows_capability(number: u8) -> bool {
 
 /// Whether the kernel knows a result of seccomp filters: `seccomp(SECCOMP_GET_ACTION_AVAIL)`.
 pub(crate) fn seccomp_has_action(action: u32) -> bool {
+    let get = libc::SECCOMP_GET_ACTION_AVAIL;
     // SAFETY: the kernel reads one number.
-    let answer =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) };
+    let answer = unsafe { libc::syscall(libc::SYS_seccomp, get, 0, &raw const action) };
     answer == 0
 }
 

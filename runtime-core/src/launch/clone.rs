@@ -87,16 +87,16 @@ unsafe extern "C" fn child<W: Work>(work: *mut W) -> ! {
 unsafe fn vfork<W: Work>(number: usize, a: usize, b: usize, c: usize, work: *mut W) -> Result<i32, Errno> {
     let entry: unsafe extern "C" fn(*mut W) -> ! = child;
     let answer: isize;
+    #[cfg(target_arch = "x86_64")]
     // SAFETY: the parent finds its registers as the call leaves them, and memory as the child does, of which the compiler
     // assumes nothing here; the child, on its own stack, leaves this code at once for a function that does not return.
-    #[cfg(target_arch = "x86_64")]
     unsafe {
         asm!("syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",
             inlateout("rax") number as isize => answer, in("rdi") a, in("rsi") b, in("rdx") c,
             in("r10") 0, in("r8") 0, in("r12") work, in("r13") entry, lateout("rcx") _, lateout("r11") _);
     }
-    // SAFETY: as above.
     #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
     unsafe {
         asm!("svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x0, x20", "blr x21", "brk #1", "2:",
             in("x8") number, inlateout("x0") a as isize => answer, in("x1") b, in("x2") c,
@@ -110,7 +110,7 @@ struct Blocked(u64);
 
 impl Blocked {
     fn new() -> Result<Self, Errno> {
-        sys::signal_mask(u64::MAX).map(Self).map_err(|fault| Errno::from_raw(fault.value() as i32))
+        Ok(Self(sys::signal_mask(u64::MAX)?))
     }
 }
 

@@ -15,7 +15,6 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::Error;
 use crate::init::abi::MOUNT_ATTR_RDONLY;
-use crate::init::fault::Fault;
 use crate::init::mount;
 use crate::procfs;
 use crate::sys;
@@ -137,14 +136,13 @@ fn memfd(content: Content<'_>) -> Result<OwnedFd, Errno> {
 }
 
 fn on_tmpfs(content: Content<'_>) -> Result<OwnedFd, Errno> {
-    let errno = |fault: Fault| Errno::from_raw(fault.value() as i32);
-    let tree = sys::adopt(mount::tmpfs([(c"mode", c"0700")], None).map_err(errno)?);
+    let tree = sys::adopt(mount::tmpfs([(c"mode", c"0700")], None)?);
     let create = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
     // A file that somebody can write to is not executed: the writer is closed first.
     drop(write(openat(&tree, "init", create, Mode::S_IRUSR | Mode::S_IXUSR)?, content)?);
     let file = openat(&tree, "init", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     unlinkat(&tree, "init", UnlinkatFlags::NoRemoveDir)?;
-    mount::set(tree.as_raw_fd(), &Attrs { set: MOUNT_ATTR_RDONLY, ..Attrs::default() }).map_err(errno)?;
+    mount::set(tree.as_raw_fd(), &Attrs { set: MOUNT_ATTR_RDONLY, ..Attrs::default() })?;
     Ok(file)
 }
 

@@ -51,7 +51,7 @@ pub(super) fn clone_all(places: &[Place], proc: BorrowedFd<'_>) -> Result<Vec<Sy
 const KILLED: Errno = Errno::EINTR;
 
 fn answer<T>(left: Option<SysResult<T>>) -> Result<T, Errno> {
-    left.ok_or(KILLED)?.map_err(|fault| Errno::from_raw(fault.value() as i32))
+    Ok(left.ok_or(KILLED)??)
 }
 
 /// Lets a child do its work, in these new namespaces, to its end.

@@ -11,7 +11,6 @@ use nix::fcntl::OFlag;
 use super::Error;
 use super::channel::Channel;
 use crate::init::abi::CLONE_NEWNET;
-use crate::init::fault::Fault;
 use crate::init::net;
 use crate::init::sys::{self, Fd};
 use crate::plan::NewNetwork;
@@ -21,8 +20,11 @@ use crate::wire::Order;
 /// Makes the namespace and gives it to init; brings its loopback interface up, where the plan leaves that to the host side.
 pub(super) fn give(channel: &Channel, part: NewNetwork) -> Result<(), Error> {
     let (namespace, socket) = make().map_err(Error::system(Error::NETWORK))?;
-    let loopback_up =
-        || net::loopback_up(&socket).map_err(errno).map_err(Error::system("bring the loopback interface up"));
+    let loopback_up = || {
+        net::loopback_up(&socket)
+            .map_err(Errno::from)
+            .map_err(Error::system("bring the loopback interface up"))
+    };
     if part.loopback && part.hooks {
         loopback_up()?;
     }
@@ -41,17 +43,13 @@ pub(super) fn give(channel: &Channel, part: NewNetwork) -> Result<(), Error> {
 /// A new network namespace, and a socket in it.
 fn make() -> Result<(OwnedFd, Fd), Errno> {
     let own = current()?;
-    let go_back = || sys::setns(own.as_raw_fd(), CLONE_NEWNET as u32).map_err(errno);
-    sys::unshare(CLONE_NEWNET as u32).map_err(errno)?;
-    let made = current().and_then(|namespace| Ok((namespace, net::loopback_socket().map_err(errno)?)));
-    go_back().and(made)
+    sys::unshare(CLONE_NEWNET as u32)?;
+    let made = current().and_then(|namespace| Ok((namespace, net::loopback_socket()?)));
+    sys::setns(own.as_raw_fd(), CLONE_NEWNET as u32)?;
+    made
 }
 
 /// The network namespace of this thread.
 fn current() -> Result<OwnedFd, Errno> {
     procfs::open("thread-self/ns/net", OFlag::O_RDONLY)
-}
-
-fn errno(fault: Fault) -> Errno {
-    Errno::from_raw(fault.value() as i32)
 }

@@ -110,7 +110,7 @@ fn spawn_by(request: &Request<'_>, way: Way) -> Result<Child, Error> {
     // What the child wrote before it ended, if it could not execute the image.
     if let Some(fault) = task.fault {
         let _ = reap(born.pidfd.as_fd());
-        let errno = Errno::from_raw(fault.value() as i32);
+        let errno = Errno::from(fault);
         let executed = fault.call() == nr::EXECVEAT;
         // The arguments are two short words: what does not fit is the memory that the cgroup grants.
         if executed && [Errno::E2BIG, Errno::ENOMEM].contains(&errno) {

@@ -11,7 +11,7 @@ use super::descriptors::{Source, Sources, namespace};
 use super::locked::{Place, clone_all};
 use super::{Error, id_maps};
 use crate::init::abi::{AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, EPERM, MS_REC, MS_SLAVE};
-use crate::init::fault::{Fault, Result as SysResult};
+use crate::init::fault::Result as SysResult;
 use crate::init::{mount, sys as init};
 use crate::plan::{Descriptor, MountMaps, Plan, Tree, attribute_names};
 use crate::sys;
@@ -54,7 +54,7 @@ fn finish(
     clone: SysResult<init::Fd>,
     container: Option<BorrowedFd<'_>>,
 ) -> Result<OwnedFd, Error> {
-    let of_init = |fault| failed(tree, errno(fault));
+    let of_init = |fault| failed(tree, Errno::from(fault));
     let opened = clone.map_err(of_init)?;
     // A copy of a shared mount is one of its peers: what the container mounts there would be mounted on the host too.
     mount::set(opened.raw(), &Attrs { propagation: MS_SLAVE | MS_REC, ..Attrs::default() })
@@ -87,10 +87,6 @@ pub(crate) fn map_ids(opened: i32, tree: &Tree, container: Option<BorrowedFd<'_>
     mount::map_ids(opened, ids.recursive, namespace.as_fd().as_raw_fd()).map_err(|fault| Error::MountIds {
         pointer: tree.pointer.clone(),
         path: tree.source.clone(),
-        errno: errno(fault),
+        errno: Errno::from(fault),
     })
-}
-
-fn errno(fault: Fault) -> Errno {
-    Errno::from_raw(fault.value() as i32)
 }

@@ -76,9 +76,9 @@ fn calls(profile: &Profile, arch: Option<Arch>) -> Vec<Call<'_>> {
         for conditions in &rule.alternatives {
             for call in &rule.calls {
                 if let Some((socketcall, ipc)) = multiplexers
-                    && let Some(through) = multiplexed.find(call.name)
+                    && let Some(through @ &(_, by_socketcall, _)) = multiplexed.find(call.name)
                 {
-                    let number = if through.1 { socketcall } else { ipc };
+                    let number = if by_socketcall { socketcall } else { ipc };
                     calls.push(Call { number, action: rule.action, conditions, through: Some(through) });
                 }
                 if let Some(number) = arch.number(call) {
